@@ -1,0 +1,239 @@
+"""Job files: how records lie in landing.
+
+JSON Lines, gzip: a header, the records, a footer.
+
+    {"kind":"header","format":"records/1","connector":"postgresql","instance":"crm","scope":"public", ...}
+    {"kind":"container", ...}
+    {"kind":"dataset", ...}
+    {"kind":"footer","count":2,"digest":"9f..","last":true,"complete":true}
+
+The footer makes a truncated or edited file recognisable before anything of it is sent: `verify` reads a file once and
+returns its header and footer, or raises BadInput; only then is it read again for its records. A job file holds no
+credential and can be transformed without access to its source.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import msgspec
+
+from shared.errors import BadInput
+from shared.records import Address, Found, Record, Refusal
+
+FORMAT = "records/1"
+#: a part is closed at the first Cursor after either bound, so that one transform call is bounded
+PART_RECORDS = 20_000
+PART_BYTES = 16 * 1024 * 1024
+#: one record's line; Purview takes no entity above 2 MB anyway
+MAX_LINE = 8 * 1024 * 1024
+SAMPLE = 2_000
+
+
+class Header(
+    msgspec.Struct,
+    frozen=True,
+    tag_field="kind",
+    tag="header",
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+):
+    """First line. `base` is the source's server address; `since` the watermark the scan started from; `started` RFC 3339."""
+
+    format: str
+    connector: str
+    instance: str
+    scope: str
+    scan: str
+    part: int
+    base: Address
+    since: str = ""
+    started: str = ""
+
+
+class Footer(
+    msgspec.Struct,
+    frozen=True,
+    tag_field="kind",
+    tag="footer",
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+):
+    """Last line. count: records in this part; digest: over their lines.
+
+    last: no part follows; parts: how many there are then. complete: the scan saw everything its scope holds, so what
+    is missing from it is gone. watermark: where the next incremental scan starts.
+    """
+
+    count: int
+    digest: str
+    last: bool = False
+    parts: int = 0
+    complete: bool = False
+    watermark: str = ""
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_record = msgspec.json.Decoder(Record).decode
+_decode_line = msgspec.json.Decoder(Header | Record | Footer).decode
+_decode_header = msgspec.json.Decoder(Header).decode
+
+
+class JobFileWriter:
+    """Writes one part into `stream`. Deterministic: the same header and records give the same bytes."""
+
+    def __init__(self, stream: BinaryIO, header: Header) -> None:
+        self._gzip = gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=6, mtime=0, filename="")
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._gzip.write(_encode(header) + b"\n")
+        self.count = 0
+        self.bytes = 0
+
+    @property
+    def full(self) -> bool:
+        return self.count >= PART_RECORDS or self.bytes >= PART_BYTES
+
+    def write(self, record: Record) -> None:
+        line = _encode(record) + b"\n"
+        self._digest.update(line)
+        self._gzip.write(line)
+        self.count += 1
+        self.bytes += len(line)
+
+    def close(
+        self, *, last: bool = False, parts: int = 0, complete: bool = False, watermark: str = ""
+    ) -> Footer:
+        footer = Footer(
+            count=self.count,
+            digest=self._digest.hexdigest(),
+            last=last,
+            parts=parts,
+            complete=complete,
+            watermark=watermark,
+        )
+        self._gzip.write(_encode(footer) + b"\n")
+        self._gzip.close()
+        return footer
+
+
+def is_gzip(head: bytes) -> bool:
+    return head[:2] == b"\x1f\x8b"
+
+
+def lines(file: BinaryIO, where: str) -> Iterator[bytes]:
+    """Lines of a gzip or plain JSON Lines file, newline included. Raises BadInput when it is damaged or a line too long."""
+    buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(file, 1 << 20)  # type: ignore[type-var]
+    stream: BinaryIO = gzip.GzipFile(fileobj=buffered) if is_gzip(buffered.peek(2)[:2]) else buffered  # type: ignore[assignment]
+    try:
+        number = 0
+        while line := stream.readline(MAX_LINE + 1):
+            number += 1
+            if len(line) > MAX_LINE:
+                raise BadInput(
+                    f"line {number} is longer than {MAX_LINE:,} bytes", where=where, fix="split the record"
+                )
+            yield line
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BadInput(
+            f"the file is damaged or cut off ({error})",
+            where=where,
+            fix="upload it again; scan the instance again if it was extracted",
+        ) from error
+
+
+def verify(file: BinaryIO, where: str) -> tuple[Header, Footer]:
+    """Read a whole job file and check it: header, every line counted and digested, footer.
+
+    Raises BadInput: not a job file, another format version, cut off, edited.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    header: Header | None = None
+    footer: Footer | None = None
+    count, held = 0, b""
+    again = "scan the instance again; a job file is not meant to be edited (write plain records without header and footer instead)"
+    for line in lines(file, where):
+        if header is None:
+            header = _header(line, where)
+            continue
+        if held:
+            digest.update(held)
+            count += 1
+        held = line
+    if header is None:
+        raise BadInput("the file is empty", where=where, fix="upload it again")
+    try:
+        last = _decode_line(held) if held else None
+    except msgspec.DecodeError:
+        last = None
+    if not isinstance(last, Footer):
+        raise BadInput(
+            f"the job file has no footer: it was cut off after {count + bool(held)} records",
+            where=where,
+            fix=again,
+        )
+    footer = last
+    if footer.count != count or footer.digest != digest.hexdigest():
+        raise BadInput(
+            f"the job file was changed after it was written: {count} records, its footer says {footer.count}"
+            + ("" if footer.count != count else " with another digest"),
+            where=where,
+            fix=again,
+        )
+    return header, footer
+
+
+def _header(line: bytes, where: str) -> Header:
+    try:
+        header = _decode_header(line)
+    except msgspec.DecodeError as error:
+        raise BadInput(
+            f"line 1 is no job file header: {error}",
+            where=where,
+            fix="upload records, or scan the instance again",
+        ) from error
+    if header.format != FORMAT:
+        raise BadInput(
+            f"job file format {header.format!r} is not {FORMAT!r}",
+            where=where,
+            fix="scan the instance again with this version",
+        )
+    return header
+
+
+def peek_header(head: bytes) -> Header | None:
+    """The header, if these first bytes (gzip or plain) are those of a job file."""
+    try:
+        if is_gzip(head):
+            head = zlib.decompressobj(wbits=31).decompress(head, 1 << 16)
+        return _decode_header(head.split(b"\n", 1)[0])
+    except (msgspec.DecodeError, zlib.error):
+        return None
+
+
+def read(file: BinaryIO, where: str) -> Iterator[Found | Refusal]:
+    """Records of a job file (run `verify` first) or of plain JSON Lines records, with their line numbers."""
+    decode, line = _decode_line, b""
+    for number, line in enumerate(lines(file, where), 1):
+        try:
+            record = decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if line.isspace():
+                continue
+            yield Refusal(
+                place=f"line {number}",
+                rule="record",
+                reason=f"not a record: {error}",
+                fix="one JSON object a line, with `kind` and the fields of docs/formats/records.md",
+                sample=line[:SAMPLE].decode("utf-8", "replace"),
+            )
+            continue
+        if isinstance(record, (Header, Footer)):
+            continue
+        yield Found(record, number)
