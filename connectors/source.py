@@ -84,9 +84,7 @@ class Source(abc.ABC, Generic[S]):
         """
 
     @abc.abstractmethod
-    def extract(
-        self, scope: str, *, since: str = "", resume: str = ""
-    ) -> Iterator[Record | Cursor | Refusal]:
+    def extract(self, scope: str, *, since: str = "", resume: str = "") -> Iterator[Record | Cursor | Refusal]:
         """Yield the records of one scope in an order that does not change between calls.
 
         since:  watermark of the last scan; empty means everything. A source without cursors ignores it.

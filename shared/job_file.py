@@ -107,9 +107,7 @@ class JobFileWriter:
         self.count += 1
         self.bytes += len(line)
 
-    def close(
-        self, *, last: bool = False, parts: int = 0, complete: bool = False, watermark: str = ""
-    ) -> Footer:
+    def close(self, *, last: bool = False, parts: int = 0, complete: bool = False, watermark: str = "") -> Footer:
         footer = Footer(
             count=self.count,
             digest=self._digest.hexdigest(),
@@ -136,9 +134,7 @@ def lines(file: BinaryIO, where: str) -> Iterator[bytes]:
         while line := stream.readline(MAX_LINE + 1):
             number += 1
             if len(line) > MAX_LINE:
-                raise BadInput(
-                    f"line {number} is longer than {MAX_LINE:,} bytes", where=where, fix="split the record"
-                )
+                raise BadInput(f"line {number} is longer than {MAX_LINE:,} bytes", where=where, fix="split the record")
             yield line
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadInput(

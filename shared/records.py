@@ -71,9 +71,7 @@ class ColumnEdge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     kind: Literal["", "copy", "derivation"] = ""
 
 
-class _Described(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False
-):
+class _Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
     """Fields that every asset may have. `properties` become customAttributes: strings, shown as they are.
 
     statistics: volatile numbers (row estimate, bytes); shown like properties, but a change of them alone does not
