@@ -1,0 +1,93 @@
+"""The pipeline: the only place where the parts meet. Each function here is the body of one trigger in function_app.py.
+
+schedule -> [scans] -> extract -> landing -> transform -> Event Hubs -> catalogue -> confirm -> receipts
+                                                ^------- [replays] <- sweep
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobClient
+
+    from shared.pipeline.app import App
+
+
+@functools.lru_cache(maxsize=1)
+def app() -> App:
+    """The worker's app; made by the first function that runs. Raises SettingsError (not remembered)."""
+    from shared.pipeline.app import App
+
+    return App.from_environment()
+
+
+def schedule() -> list[str]:
+    """Messages for the queue `scans`: everything that is due."""
+    from shared.pipeline.schedule import schedule
+
+    return schedule(app())
+
+
+def extract(body: str) -> list[str]:
+    """Run one message of the queue `scans`; returns the message with which the scan goes on, if it has to."""
+    from shared.pipeline.extract import extract
+
+    return extract(app(), body)
+
+
+def transform(blob: BlobClient) -> None:
+    """Transform one landed file."""
+    from shared.pipeline.transform import transform
+
+    transform(app(), blob)
+
+
+def replay(body: str) -> None:
+    """Run one message of the queue `replays`."""
+    from shared.pipeline.replay import replay
+
+    replay(app(), body)
+
+
+def confirm(bodies: list[bytes]) -> None:
+    """Take in notifications of the catalogue."""
+    from shared.pipeline.confirm import confirm
+
+    confirm(app(), bodies)
+
+
+def sweep() -> list[str]:
+    """Messages for the queue `replays`: what fell by the wayside."""
+    from shared.pipeline.sweep import sweep
+
+    return sweep(app())
+
+
+def health() -> tuple[int, bytes]:
+    """HTTP status and JSON."""
+    from shared.pipeline.http import health
+
+    return health(app())
+
+
+def status() -> tuple[int, bytes]:
+    """HTTP status and JSON."""
+    from shared.pipeline.http import status
+
+    return status(app())
+
+
+def scan(instance: str, full: bool) -> tuple[int, bytes, list[str]]:
+    """HTTP status, JSON, and messages for the queue `scans`."""
+    from shared.pipeline.http import scan
+
+    return scan(app(), instance, full=full)
+
+
+def lineage(body: bytes, content_type: str) -> tuple[int, bytes]:  # noqa: ARG001 - producers differ in what they say
+    """HTTP status and JSON; the event lies in landing."""
+    from shared.pipeline.http import lineage
+
+    return lineage(app(), body)

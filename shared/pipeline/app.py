@@ -1,0 +1,166 @@
+"""The app as one worker process holds it: settings, clients and tables, made once and on first use."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from connectors import source_class
+from connectors.source import Selection, Source
+from shared.atlas.rules import Rules
+from shared.atlas.types import TypeRegistry
+from shared.azure import Azure
+from shared.delivery.sinks import Sink, make_sink
+from shared.errors import SettingsError
+from shared.naming import Naming
+from shared.records import Address
+from shared.settings import Instance, Secrets, Settings, convert, load, resolve
+from shared.state import BlobTable
+from shared.state.pending import Pending
+from shared.state.receipts import Receipts
+from shared.state.scans import Scans
+from shared.state.snapshots import Snapshots
+from shared.telemetry import get_logger
+
+if TYPE_CHECKING:
+    from azure.storage.blob import ContainerClient
+
+    from shared.delivery.catalog import Catalog
+    from shared.delivery.typedefs import TypedefSync
+
+log = get_logger("pipeline")
+
+CONFIG = "HOOKLINE_CONFIG"
+
+
+def now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def rfc3339(moment: dt.datetime) -> str:
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parsed(moment: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(moment)
+
+
+class App:
+    """Everything a function body needs. Nothing is connected to before it is used."""
+
+    def __init__(self, settings: Settings, environ: dict[str, str] | None = None) -> None:
+        self.settings = settings
+        self.environ = dict(os.environ) if environ is None else environ
+        self._namings: dict[str, Naming] = {}
+
+    @classmethod
+    def from_environment(cls) -> App:
+        """Settings from the file that HOOKLINE_CONFIG names (default: hookline.yaml beside host.json)."""
+        path = Path(os.environ.get(CONFIG) or Path(__file__).parents[2] / "hookline.yaml")
+        return cls(load(path, os.environ))
+
+    # ---- clients
+
+    @cached_property
+    def azure(self) -> Azure:
+        return Azure(self.environ, self.settings)
+
+    @cached_property
+    def landing(self) -> ContainerClient:
+        return self.azure.container("landing")
+
+    @cached_property
+    def rejected(self) -> ContainerClient:
+        return self.azure.container("rejected")
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        return Secrets(self.azure.key_vault(), self.environ)
+
+    @cached_property
+    def catalog(self) -> Catalog | None:
+        """Purview over REST; None when no account is configured."""
+        from shared.delivery.catalog import Catalog
+
+        endpoint = self.settings.purview.base_url
+        if not endpoint:
+            return None
+        return Catalog(endpoint, self.azure.catalog_credential())
+
+    @cached_property
+    def sink(self) -> Sink:
+        return make_sink(self.azure, self.settings, self.catalog)
+
+    @cached_property
+    def typedefs(self) -> TypedefSync | None:
+        from shared.delivery.typedefs import TypedefSync
+
+        return None if self.catalog is None else TypedefSync(self.catalog, self.table("types"))
+
+    # ---- tables
+
+    def table(self, name: str) -> BlobTable:
+        return BlobTable(self.azure.container("state"), name)
+
+    @cached_property
+    def receipts(self) -> Receipts:
+        return Receipts(self.table("receipts"))
+
+    @cached_property
+    def scans(self) -> Scans:
+        return Scans(self.table("scans"))
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        return Snapshots(self.table("snapshots"))
+
+    @cached_property
+    def pending(self) -> Pending:
+        return Pending(self.table("pending"))
+
+    # ---- names, types, sources
+
+    @cached_property
+    def rules(self) -> Rules:
+        return Rules(TypeRegistry.bundled())
+
+    def naming(self, instance: str = "") -> Naming:
+        """The naming of an instance; of uploads when there is none of that name."""
+        known = self._namings.get(instance)
+        if known is None:
+            settings = self.settings.instances.get(instance)
+            known = Naming(settings.types, settings.names) if settings is not None else Naming()
+            self._namings[instance] = known
+        return known
+
+    def instance(self, name: str) -> Instance:
+        """Raises SettingsError, with the reason when the instance is there but disabled."""
+        if name in self.settings.disabled:
+            raise self.settings.disabled[name]
+        try:
+            return self.settings.instances[name]
+        except KeyError:
+            there = ", ".join(sorted(self.settings.instances)) or "none"
+            raise SettingsError(f"there is no instance {name!r}", fix=f"configured: {there}") from None
+
+    def source(self, name: str) -> Source[Any]:
+        """The source of an instance, secrets resolved; not connected yet. Raises SettingsError and its kinds."""
+        instance = self.instance(name)
+        kind = source_class(instance.connector)
+        where = f"instances.{name}.settings"
+        settings = convert(kind.Settings, resolve(instance.settings, self.secrets, where=where), where)
+        return kind(settings, Selection(tuple(instance.include), tuple(instance.exclude)))
+
+    @cached_property
+    def bases(self) -> dict[str, Address]:
+        """The server address of every instance whose settings can be read, for uploads that name an instance."""
+        bases: dict[str, Address] = {}
+        for name in self.settings.instances:
+            try:
+                bases[name] = self.source(name).base()
+            except SettingsError as error:
+                log.warning("instance %s has no address: %s", name, error)
+        return bases

@@ -1,0 +1,88 @@
+"""Scans: one row per instance and scope, with the scan at work and the last one that finished; and the watermark.
+
+The row is the memory of a scan across queue messages: which parts are durably in landing and from which position the
+source goes on. A lease on it keeps two scans of one scope apart; an earlier scan never overwrites a later one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from shared.state.blob_table import BlobTable, Lease
+
+ScanState = Literal["running", "extracted", "finished", "failed", "gone"]
+
+
+class Scan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One scan of one scope. parts: files durably landed; position: where the source goes on behind them.
+
+    complete: the source was read to its end without a refusal, so that what is missing from it is gone.
+    held: names of stale assets that wait for approval because there are more than the limit.
+    """
+
+    id: str
+    instance: str
+    scope: str
+    started: str
+    state: ScanState = "running"
+    reason: str = ""
+    full: bool = False
+    since: str = ""
+    parts: int = 0
+    position: str = ""
+    records: int = 0
+    refused: int = 0
+    complete: bool = False
+    watermark: str = ""
+    touched: str = ""
+    finished: str = ""
+    seconds: float = 0.0
+    error: str = ""
+    fix: str = ""
+    stale: int = 0
+    deleted: int = 0
+    held: int = 0
+
+
+class ScopeRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """current: the scan at work or last tried; last: the last that finished; watermark: where the next one starts."""
+
+    current: Scan | None = None
+    last: Scan | None = None
+    watermark: str = ""
+    refreshed: str = ""
+
+
+def new_scan_id(now: dt.datetime) -> str:
+    """Sorts by time; the random part keeps two scans of the same second apart."""
+    return f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+class Scans:
+    """The table `scans`: partition = instance, row = scope."""
+
+    def __init__(self, table: BlobTable) -> None:
+        self._table = table
+
+    def get(self, instance: str, scope: str) -> tuple[ScopeRow, str | None]:
+        row, etag = self._table.get(instance, scope, type=ScopeRow)
+        return row or ScopeRow(), etag
+
+    def put(self, instance: str, scope: str, row: ScopeRow, etag: str | None = None, lease: Lease | None = None) -> str:
+        return self._table.put(instance, scope, row, etag=etag, lease=lease)
+
+    def lease(self, instance: str, scope: str, seconds: int = 60) -> Lease:
+        """A lease on the scope; the row is made when there is none. Raises Conflict while somebody else holds it."""
+        return self._table.lease(instance, scope, seconds)
+
+    def of(self, instance: str) -> Iterator[tuple[str, ScopeRow]]:
+        for scope, row, _ in self._table.rows(instance, type=ScopeRow):
+            yield scope, row
+
+    def instances(self) -> Iterator[str]:
+        return self._table.partitions()
