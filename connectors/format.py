@@ -53,7 +53,7 @@ class Format(abc.ABC):
 
     @abc.abstractmethod
     def recognises(self, name: str, head: bytes) -> bool:
-        """Whether a file of this name with these first bytes (at most HEAD_BYTES) is of this format. Cheap, never raises."""
+        """Whether a file of this name and these first bytes (at most HEAD_BYTES) is of this format. Never raises."""
 
     @abc.abstractmethod
     def read(self, file: BinaryIO, context: FileContext) -> Iterator[Found | Refusal]:

@@ -9,8 +9,8 @@
             for w in self.client.widgets():
                 yield Dataset(address=self.base().at(w.name), columns=...)
 
-A source never transforms, never writes, never sees Azure. It opens its connection in `extract`, `scopes` or `check`, not
-in `__init__`, streams (memory does not grow with the source), and imports its driver inside a function.
+A source never transforms, never writes, never sees Azure. It opens its connection in `extract`, `scopes` or `check`,
+not in `__init__`, streams (memory does not grow with the source), and imports its driver inside a function.
 `tests/conformance/test_sources.py` checks every source that is registered in `connectors.SOURCES`.
 """
 
@@ -27,7 +27,7 @@ from shared.records import Address, Cursor, Record, Refusal
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One line of `./hookline check`: what was tried, whether it worked, what was seen, and the fix where it did not."""
+    """One line of `./hookline check`: what was tried, whether it worked, what was seen, and the fix."""
 
     name: str
     ok: bool
@@ -36,7 +36,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """include and exclude patterns of an instance, matched against `schema.table` (shell wildcards, case as written)."""
+    """include and exclude patterns of an instance, matched against `schema.table` (shell wildcards, case counts)."""
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ class Source(abc.ABC, Generic[S]):
     """Base of all sources. `Settings` is a frozen msgspec struct that forbids unknown fields."""
 
     Settings: ClassVar[type[msgspec.Struct]]
-    #: for `./hookline connectors`: one sentence; the permissions the account needs; what lineage comes out; how verified
+    #: for `./hookline connectors`: a sentence; the permissions the account needs; what lineage comes out; how verified
     title: ClassVar[str] = ""
     permissions: ClassVar[str] = ""
     lineage: ClassVar[str] = ""

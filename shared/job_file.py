@@ -19,7 +19,7 @@ import hashlib
 import io
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 import msgspec
 
@@ -44,7 +44,7 @@ class Header(
     omit_defaults=True,
     forbid_unknown_fields=True,
 ):
-    """First line. `base` is the source's server address; `since` the watermark the scan started from; `started` RFC 3339."""
+    """First line. `base` is the source's server address; `since` the watermark it started from; `started` RFC 3339."""
 
     format: str
     connector: str
@@ -89,7 +89,7 @@ _decode_header = msgspec.json.Decoder(Header).decode
 class JobFileWriter:
     """Writes one part into `stream`. Deterministic: the same header and records give the same bytes."""
 
-    def __init__(self, stream: BinaryIO, header: Header) -> None:
+    def __init__(self, stream: IO[bytes], header: Header) -> None:
         self._gzip = gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=6, mtime=0, filename="")
         self._digest = hashlib.blake2b(digest_size=16)
         self._gzip.write(_encode(header) + b"\n")
@@ -126,7 +126,7 @@ def is_gzip(head: bytes) -> bool:
 
 
 def lines(file: BinaryIO, where: str) -> Iterator[bytes]:
-    """Lines of a gzip or plain JSON Lines file, newline included. Raises BadInput when it is damaged or a line too long."""
+    """Lines of a gzip or plain JSON Lines file, newline included. Raises BadInput when it is damaged."""
     buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(file, 1 << 20)  # type: ignore[type-var]
     stream: BinaryIO = gzip.GzipFile(fileobj=buffered) if is_gzip(buffered.peek(2)[:2]) else buffered  # type: ignore[assignment]
     try:
@@ -153,7 +153,7 @@ def verify(file: BinaryIO, where: str) -> tuple[Header, Footer]:
     header: Header | None = None
     footer: Footer | None = None
     count, held = 0, b""
-    again = "scan the instance again; a job file is not meant to be edited (write plain records without header and footer instead)"
+    again = "scan the instance again; job files are not for editing (write plain records without header and footer)"
     for line in lines(file, where):
         if header is None:
             header = _header(line, where)

@@ -40,7 +40,7 @@ class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """One column. `type` as the source spells it (`numeric(10,2)`); `path` is set for a nested field (`("address",)`)."""
+    """One column. `type` as the source spells it (`numeric(10,2)`); `path`: the fields around a nested one."""
 
     name: str
     type: str = ""
@@ -114,7 +114,7 @@ class Dataset(
     """Table, view, collection, topic, queue, file or resource set (`address.type` says which).
 
     sql, dialect: a view's definition and sqlglot's name of its dialect; lineage is derived from it by the transform.
-    inputs:       what the source's own dependency catalogue says a view reads; kept even where the SQL is not understood.
+    inputs:       what the source's own dependency catalogue says a view reads; kept where the SQL is not understood.
     """
 
     address: Address

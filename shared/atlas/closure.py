@@ -23,20 +23,23 @@ encode = msgspec.json.Encoder().encode
 class Closure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the funnel carries from records to messages.
 
-    body:     JSON of the top-level entity; for a delete that of {typeName, uniqueAttributes}
+    body:     JSON of the top-level entity; of {typeName, uniqueAttributes} for a delete; members of the message for an
+              update
+    size:     bytes of both and what joins them
     referred: JSON members of referredEntities (`"-12":{..},"-13":{..}`), empty when there are no children
     entities: how many entities that is
-    content:  8 bytes over what the asset *is* (volatile statistics left out); equal content is not sent again
+    stable:   the body without volatile statistics, where it has any
     children: qualified names of the children (all of `child_type`), for finding those that have gone
     stub:     only a name to hold on to; somebody else's asset, which is never deleted on this scope's word
     """
 
     name: Name
     body: bytes
+    size: int
     referred: bytes = b""
     guids: tuple[str, ...] = ()
     entities: int = 1
-    content: bytes = b""
+    stable: bytes = b""
     child_type: str = ""
     children: tuple[str, ...] = ()
     place: int | str = ""
@@ -45,27 +48,33 @@ class Closure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def mark(self) -> int:
-        """`content` as a number whose lowest bit says that this is only a stub: never equal to the real asset's."""
-        return int.from_bytes(self.content, "big") & ~1 | self.stub
+        """64 bits of what the asset *is*, volatile statistics left out: an asset whose mark is the same is unchanged.
 
-    @property
-    def size(self) -> int:
-        return len(self.body) + len(self.referred) + 2
+        The lowest bit says that this is only a stub, which is never equal to the real asset.
+        """
+        digest = hashlib.blake2b(self.stable or self.body, digest_size=8)
+        digest.update(self.referred)
+        return int.from_bytes(digest.digest(), "big") & ~1 | self.stub
 
 
 def key(name: Name) -> int:
     """64 bits that stand for (typeName, qualifiedName) in snapshots and receipts."""
-    text = f"{name.type_name}\0{name.qualified_name}".encode("utf-8", "surrogatepass")
+    text = f"{name.type_name}\0{name.qualified_name}".encode(errors="surrogatepass")
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
-def guid(name: Name, child: int = 0) -> str:
+def guid(name: Name) -> str:
     """A negative guid that depends on nothing but the name, so that the same asset always gives the same bytes.
 
-    40 bits of the name and five digits for the child: stays inside a signed 64-bit number, as Atlas's own ids do.
+    40 bits of the name and five zeros: stays inside a signed 64-bit number, as Atlas's own ids do.
     Atlas takes any guid that starts with "-" as unassigned (AtlasTypeUtil.isUnAssignedGuid).
     """
-    return f"-{(key(name) >> 24) * 100_000 + child}"
+    return f"-{key(name) >> 24}00000"
+
+
+def child_guid(parent: str, number: int) -> str:
+    """The guid of the parent's child of that number, from 1 to 99,999: its zeros are the children's room."""
+    return f"{parent[:-5]}{number:05d}"
 
 
 def reference(name: Name) -> Entity:
@@ -79,37 +88,46 @@ def closure(
     *,
     place: int | str = "",
     volatile: dict[str, str] | None = None,
-    operation: Operation = "create",
     stub: bool = False,
 ) -> Closure:
     """Encode a checked entity and its children once; everything after this works on bytes.
 
     volatile: customAttributes that are sent but do not count as content.
     """
-    attributes = top["attributes"]
-    name = Name(top["typeName"], attributes["qualifiedName"])
+    name = Name(top["typeName"], top["attributes"]["qualifiedName"])
     body = encode(top)
-    children = b",".join(b'"%b":%b' % (child["guid"].encode(), encode(child)) for child in referred)
-    digest = hashlib.blake2b(body, digest_size=8)
-    digest.update(children)
+    if not referred and not volatile:
+        size = len(body) + 2
+        return Closure(name=name, body=body, size=size, guids=(top["guid"],), place=place, stub=stub)
+    children = b",".join([b'"%b":%b' % (child["guid"].encode(), encode(child)) for child in referred])
+    stable = b""
     if volatile:
+        stable = body
         body = encode({**top, "customAttributes": {**top.get("customAttributes", {}), **volatile}})
     child_type = referred[0]["typeName"] if referred else ""
     return Closure(
         name=name,
         body=body,
+        size=len(body) + len(children) + 2,
         referred=children,
-        guids=(top["guid"], *(child["guid"] for child in referred)),
+        guids=(top["guid"], *[child["guid"] for child in referred]),
         entities=1 + len(referred),
-        content=digest.digest(),
+        stable=stable,
         child_type=child_type,
-        children=tuple(child["attributes"]["qualifiedName"] for child in referred if child["typeName"] == child_type),
+        children=tuple([c["attributes"]["qualifiedName"] for c in referred if c["typeName"] == child_type]),
         place=place,
-        operation=operation,
         stub=stub,
     )
 
 
 def deletion(name: Name, place: int | str = "") -> Closure:
     """A DELETE of one asset; Atlas deletes by type and unique attributes only, never by guid (measured)."""
-    return Closure(name=name, body=encode(reference(name)), place=place, operation="delete")
+    body = encode(reference(name))
+    return Closure(name=name, body=body, size=len(body) + 2, place=place, operation="delete")
+
+
+def update(name: Name, attributes: dict[str, Any], place: int | str = "") -> Closure:
+    """A partial update: the entity must exist, other attributes stay as they are."""
+    entity = {"entity": {"typeName": name.type_name, "attributes": attributes}, "referredEntities": {}}
+    body = encode({"entityId": reference(name), "entity": entity})[1:-1]
+    return Closure(name=name, body=body, size=len(body) + 2, place=place, operation="update")

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.atlas.closure import Entity, guid, reference
+from shared.atlas.closure import Entity, child_guid, guid, reference
 from shared.atlas.column_mapping import Edge, column_mappings
 from shared.naming import Level, Name, NameRefused, Naming
 from shared.records import Address, Column, Container, Dataset, Process, Report
@@ -25,6 +25,7 @@ _KEY_LENGTH, _VALUE_LENGTH, _LABEL_LENGTH = 50, 500, 50
 _NOT_KEY = re.compile(r"[^a-zA-Z0-9_-]+")
 #: Purview: 32 KB for a property's name and value
 TEXT_BYTES = 32 * 1024 - 512
+_REMEMBERED = 10_000
 
 
 def custom_attributes(values: Mapping[str, str]) -> dict[str, str]:
@@ -52,18 +53,25 @@ class Entities:
 
     def __init__(self, naming: Naming) -> None:
         self.naming = naming
+        self._parents: dict[tuple[str, str, tuple[str, ...], str], Entity | None] = {}
 
     def _top(self, address: Address, name: Name, level: Level, record: Any) -> Entity:
         attributes: dict[str, Any] = {"name": address.name, "qualifiedName": name.qualified_name}
         top: Entity = {"typeName": name.type_name, "guid": guid(name), "attributes": attributes}
-        for attribute, template in level.required.items():
-            attributes[attribute] = template.format(platform=address.platform, host=address.host, name=address.name)
-        parent = self.naming.parent(address) if level.parent_attribute else None
+        if level.required:
+            for attribute, template in level.required.items():
+                attributes[attribute] = template.format(platform=address.platform, host=address.host, name=address.name)
+        around = (address.platform, address.host, address.path[:-1], address.type)
+        if around in self._parents:
+            parent = self._parents[around]
+        else:
+            parent = self._parent(address, level)
+            if len(self._parents) >= _REMEMBERED:
+                self._parents.clear()
+            if address.path:
+                self._parents[around] = parent
         if parent is not None:
-            target = reference(self.naming.name(parent))
-            if level.relationship_type:
-                target["relationshipType"] = level.relationship_type
-            top["relationshipAttributes"] = {level.parent_attribute: target}
+            top["relationshipAttributes"] = parent
         if record is None:
             return top
         if record.description:
@@ -77,6 +85,16 @@ class Entities:
         if record.properties:
             top["customAttributes"] = custom_attributes(record.properties)
         return top
+
+    def _parent(self, address: Address, level: Level) -> Entity | None:
+        """The relationship to the parent; the same for everything beside this address."""
+        parent = self.naming.parent(address) if level.parent_attribute else None
+        if parent is None:
+            return None
+        target = reference(self.naming.name(parent))
+        if level.relationship_type:
+            target["relationshipType"] = level.relationship_type
+        return {level.parent_attribute: target}
 
     def _level(self, address: Address) -> Level:
         level = self.naming.level(address)
@@ -109,25 +127,22 @@ class Entities:
             return top, []
         parent = {"guid": top["guid"], "typeName": name.type_name}
         return top, [
-            self._column(address, name, level, parent, column, number)
-            for number, column in enumerate(record.columns, 1)
+            self._column(address, level, parent, column, number) for number, column in enumerate(record.columns, 1)
         ]
 
     def _foreign_key(self, key: Any) -> str:
         columns, referenced = ", ".join(key.columns), ", ".join(key.referenced_columns)
         return f"({columns}) references {'.'.join(key.referenced.path[1:])} ({referenced})"
 
-    def _column(
-        self, address: Address, table: Name, level: Level, parent: Entity, column: Column, number: int
-    ) -> Entity:
-        shown = ".".join((*column.path, column.name))
+    def _column(self, address: Address, level: Level, parent: Entity, column: Column, number: int) -> Entity:
+        shown = ".".join((*column.path, column.name)) if column.path else column.name
         attributes: dict[str, Any] = {
             "name": shown,
             "qualifiedName": self.naming.column(address, shown).qualified_name,
         }
         entity: Entity = {
             "typeName": level.column_type,
-            "guid": guid(table, number),
+            "guid": child_guid(parent["guid"], number),
             "attributes": attributes,
             "relationshipAttributes": {level.column_parent_attribute: parent},
         }
@@ -136,7 +151,7 @@ class Entities:
             attributes[level.column_data_type] = column.type or "unknown"
         if column.description:
             attributes["description"] = text(column.description)
-        custom = {}
+        custom: dict[str, str] = {}
         if level.column_type == "rdbms_column":
             # Apache Atlas model 2000-RDBMS/2010-rdbms_model.json
             attributes["isPrimaryKey"] = column.key == "primary"
@@ -176,5 +191,6 @@ class Entities:
                 if value:
                     attributes[attribute] = value
             if record.parent is not None:
-                top.setdefault("relationshipAttributes", {})["parent"] = reference(self.naming.name(record.parent))
+                parent = {"parent": reference(self.naming.name(record.parent))}
+                top["relationshipAttributes"] = top.get("relationshipAttributes", {}) | parent
             yield top

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from shared.atlas.closure import Closure, Operation, encode
+from shared.atlas.closure import Closure, Operation
 from shared.naming import Name
 
 MAX_ENTITIES = 50
@@ -110,10 +110,3 @@ class Packer:
             entities,
             referred,
         )
-
-
-def partial_update(name: Name, attributes: dict[str, object]) -> bytes:
-    """Members of an ENTITY_PARTIAL_UPDATE_V2: the entity must exist, other attributes stay as they are."""
-    target = {"typeName": name.type_name, "uniqueAttributes": {"qualifiedName": name.qualified_name}}
-    entity = {"entity": {"typeName": name.type_name, "attributes": attributes}, "referredEntities": {}}
-    return encode({"entityId": target, "entity": entity})[1:-1]

@@ -9,15 +9,15 @@ reference something to hold on to where it does not.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
 
 from shared.atlas import closure as closures
-from shared.atlas.closure import Closure, Entity, closure, deletion, encode, guid, key
+from shared.atlas.closure import Closure, Entity, child_guid, closure, deletion, encode, guid, update
 from shared.atlas.entities import Entities, custom_attributes, text
-from shared.atlas.messages import MAX_BYTES, partial_update
+from shared.atlas.messages import MAX_BYTES
 from shared.atlas.rules import Rules
 from shared.lineage import analyze
 from shared.naming import Name, NameRefused, Naming
@@ -35,7 +35,7 @@ from shared.records import (
 )
 
 #: names of assets this file has already sent; beyond it the oldest are forgotten, which costs a repeated upsert
-REMEMBERED = 200_000
+REMEMBERED = 100_000
 SPOOL_BYTES = 4 * 1024 * 1024
 #: where lineage names a table, the source may have a view of that name
 _TABLE_LIKE = ("table", "view", "materialized_view")
@@ -59,6 +59,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int = MAX_BYTES
 
 
+Made = Sequence[Closure | Refusal]
+
 _spool_encode = msgspec.msgpack.Encoder().encode
 _spool_decode = msgspec.msgpack.Decoder(tuple[int | str, Process | Query]).decode
 
@@ -72,8 +74,8 @@ class Transform:
         self._rules = rules
         self._known = known
         self._options = options or Options()
-        self._seen: dict[int, tuple[bytes, int | str]] = {}
-        self._stubs: set[int] = set()
+        self._seen: dict[tuple[str, str], tuple[int, int | str]] = {}
+        self._stubs: set[tuple[str, str]] = set()
         self._chains: set[tuple[str, str, tuple[str, ...], str]] = set()
         #: records and events that said nothing new, and assets left alone because of `assets: adopt`
         self.repeated = 0
@@ -95,98 +97,99 @@ class Transform:
                     lengths.append(len(line))
                     continue
                 try:
-                    yield from self._asset(record, place)
-                    derived = self._derived(record)
+                    made = self._asset(record, place)
                 except NameRefused as error:
                     yield _refused(error, place, record)
                     continue
-                if derived is not None:
-                    line = _spool_encode((place, derived))
+                yield from made
+                if isinstance(record, (Dataset, Report)) and (
+                    record.inputs or (isinstance(record, Dataset) and record.sql)
+                ):
+                    line = _spool_encode((place, _derived(record)))
                     spool.write(line)
                     lengths.append(len(line))
             spool.seek(0)
             for length in lengths:
                 place, process = _spool_decode(spool.read(length))
                 try:
-                    yield from self._process(process, place)
+                    made = self._process(process, place)
                 except NameRefused as error:
                     yield _refused(error, place, process)
+                    continue
+                yield from made
 
     # ---- assets
 
-    def _asset(self, record: Any, place: int | str) -> Iterator[Closure | Refusal]:
+    def _asset(self, record: Any, place: int | str) -> Made:
         if isinstance(record, (Dataset, Report)):
             if self._options.assets == "adopt":
-                yield from self._description(record, place)
-                return
-            yield from self._parents(record.address)
+                return self._description(record, place)
+            above = self._parents(record.address)
             top, referred = self._entities.dataset(record)
-            yield from self._checked(top, referred, place, volatile=record.statistics)
-        elif isinstance(record, Container):
+            return [*above, *self._checked(top, referred, place, volatile=record.statistics)]
+        if isinstance(record, Container):
             if self._naming.level(record.address) is None:
-                return
+                return []
             if self._options.assets == "adopt":
-                yield from self._description(record, place)
-                return
-            yield from self._parents(record.address)
-            yield from self._checked(self._entities.container(record), [], place, volatile=record.statistics)
-        elif isinstance(record, Deleted):
-            yield deletion(self._naming.name(record.address), place)
-        elif isinstance(record, Atlas):
-            yield from self._atlas(record, place)
+                return self._description(record, place)
+            above = self._parents(record.address)
+            top = self._entities.container(record)
+            return [*above, *self._checked(top, [], place, volatile=record.statistics)]
+        if isinstance(record, Deleted):
+            return [deletion(self._naming.name(record.address), place)]
+        return self._atlas(record, place)
 
-    def _description(self, record: Container | Dataset | Report, place: int | str) -> Iterator[Closure]:
+    def _description(self, record: Container | Dataset | Report, place: int | str) -> Made:
         self.adopted += 1
-        if record.description:
-            name = self._naming.name(record.address)
-            body = partial_update(name, {"description": text(record.description)})
-            yield Closure(name=name, body=body, place=place, operation="update", content=body)
+        if not record.description:
+            return []
+        return [update(self._naming.name(record.address), {"description": text(record.description)}, place)]
 
-    def _atlas(self, record: Atlas, place: int | str) -> Iterator[Closure | Refusal]:
+    def _atlas(self, record: Atlas, place: int | str) -> Made:
         top = _without_nulls(record.entity)
         attributes = top.get("attributes")
         name = Name(str(top.get("typeName", "")), str((attributes or {}).get("qualifiedName", "")))
         if record.operation == "delete":
-            yield deletion(name, place)
-            return
+            return [deletion(name, place)]
         if record.operation == "update":
-            body = partial_update(name, dict(attributes or {}))
-            yield Closure(name=name, body=body, place=place, operation="update", content=body)
-            return
+            problem = self._rules.check(top, partial=True)
+            if problem is not None:
+                return [_refusal(place, problem.rule, problem.reason, problem.fix, top)]
+            return [update(name, dict(attributes or {}), place)]
         referred = [_without_nulls(child) for child in record.referred]
         # Guids of a file mean nothing outside it: ours keep entities of different lines apart in one message.
-        guids = {str(e["guid"]): guid(name, i) for i, e in enumerate((top, *referred)) if "guid" in e}
+        ours = guid(name)
+        guids = {str(e["guid"]): child_guid(ours, i) for i, e in enumerate((top, *referred)) if "guid" in e}
         if referred or any(g in guids for g in _guids(attributes, top.get("relationshipAttributes"))):
             top, *referred = [_with_guids(e, guids, 0) for e in (top, *referred)]
-        top["guid"] = guid(name)
-        yield from self._checked(top, referred, place, repeats=self._options.repeats)
+        top["guid"] = ours
+        return self._checked(top, referred, place, repeats=self._options.repeats)
 
     # ---- what stands above an asset, and what lineage points to
 
-    def _parents(self, address: Address) -> Iterator[Closure | Refusal]:
+    def _parents(self, address: Address) -> Made:
         """Stubs of the containers above `address` that nobody has sent yet, outermost first."""
-        chain = (address.platform, address.host, address.path[:-1], address.type)
-        if chain in self._chains:
-            return
+        beside = (address.platform, address.host, address.path[:-1], address.type)
+        if beside in self._chains:
+            return ()
         if len(self._chains) > REMEMBERED:
             self._chains.clear()
-        self._chains.add(chain)
+        self._chains.add(beside)
         above, parent = [], self._naming.parent(address)
         while parent is not None:
             above.append(parent)
             parent = self._naming.parent(parent)
-        for container in reversed(above):
-            yield from self._stub(container)
+        return [stub for container in reversed(above) for stub in self._stub(container)]
 
-    def _stub(self, address: Address) -> Iterator[Closure | Refusal]:
+    def _stub(self, address: Address) -> Made:
         name = self._naming.name(address)
-        identity = key(name)
+        identity = (name.type_name, name.qualified_name)
         if identity in self._stubs or identity in self._seen or self._known.contains(name):
-            return
+            return ()
         if len(self._stubs) > REMEMBERED:
             self._stubs.clear()
         self._stubs.add(identity)
-        yield from self._checked(self._entities.stub(address), [], "", stub=True)
+        return self._checked(self._entities.stub(address), [], "", stub=True)
 
     def _endpoint(self, address: Address) -> tuple[Address, Name]:
         """The asset that lineage means by `address`: a view where a view of that name is known, or what it says."""
@@ -194,7 +197,7 @@ class Transform:
             for kind in (address.type, *_TABLE_LIKE):
                 candidate = msgspec.structs.replace(address, type=kind)
                 name = self._naming.name(candidate)
-                if key(name) in self._seen or self._known.contains(name):
+                if (name.type_name, name.qualified_name) in self._seen or self._known.contains(name):
                     return candidate, name
         level = self._naming.level(address)
         if level is None or not level.is_dataset:
@@ -206,23 +209,7 @@ class Transform:
 
     # ---- processes
 
-    def _derived(self, record: Any) -> Process | None:
-        """The process by which a view or report comes out of what it reads."""
-        if not isinstance(record, (Dataset, Report)) or not (record.inputs or getattr(record, "sql", "")):
-            return None
-        address = record.address
-        database, schema = _defaults(address)
-        return Process(
-            address=msgspec.structs.replace(address, type="query"),
-            inputs=record.inputs,
-            outputs=(address,),
-            sql=getattr(record, "sql", ""),
-            dialect=getattr(record, "dialect", ""),
-            default_database=database,
-            default_schema=schema,
-        )
-
-    def _process(self, record: Process | Query, place: int | str) -> Iterator[Closure | Refusal]:
+    def _process(self, record: Process | Query, place: int | str) -> Made:
         if isinstance(record, Query):
             record = _as_process(record)
             must_flow = True
@@ -231,7 +218,8 @@ class Transform:
         inputs, outputs = self._tables(record)
         if must_flow and not (inputs and outputs):
             self.repeated += 1
-            return
+            return ()
+        made: list[Closure | Refusal] = []
         read: dict[Name, None] = {}
         written: dict[Name, None] = {}
         names: dict[Address, Name] = {}
@@ -247,16 +235,17 @@ class Transform:
                 names[address] = name
                 ends[name] = None
                 if self._options.assets == "create":
-                    yield from self._parents(meant)
-                    yield from self._stub(meant)
+                    made += self._parents(meant)
+                    made += self._stub(meant)
         if record.parent is not None:
-            yield from self._stub(record.parent)
+            made += self._stub(record.parent)
         named = [
             (names[e.source].qualified_name, e.source_column, names[e.target].qualified_name, e.target_column)
             for e in edges
         ]
         for top in self._entities.process(record, list(read), list(written), named):
-            yield from self._checked(top, [], place, volatile=record.statistics)
+            made += self._checked(top, [], place, volatile=record.statistics)
+        return made
 
     def _tables(self, record: Process) -> tuple[tuple[Address, ...], tuple[Address, ...]]:
         """Inputs and outputs as the record says, or else as its SQL says."""
@@ -284,64 +273,61 @@ class Transform:
         volatile: dict[str, str] | None = None,
         stub: bool = False,
         repeats: str = "newer",
-    ) -> Iterator[Closure | Refusal]:
+    ) -> Made:
         problem = self._rules.check(top, referred)
         if problem is not None:
-            yield Refusal(
-                place=_where(place),
-                rule=problem.rule,
-                reason=problem.reason,
-                fix=problem.fix,
-                sample=_sample(top),
-            )
-            return
+            return [_refusal(place, problem.rule, problem.reason, problem.fix, top)]
         made = closure(
             top, referred, place=place, volatile=custom_attributes(volatile) if volatile else None, stub=stub
         )
         if not stub:
-            identity = key(made.name)
+            identity = (made.name.type_name, made.name.qualified_name)
+            said = hash(made.body) ^ hash(made.referred)
             seen = self._seen.get(identity)
-            if seen is not None:
-                if seen[0] == made.content:
-                    self.repeated += 1
-                    return
-                if repeats == "refuse":
-                    yield Refusal(
-                        place=_where(place),
-                        rule="duplicate-qualified-name",
-                        reason=f"{made.name.type_name} {made.name.qualified_name} differs from {_where(seen[1])}",
-                        fix="keep one of the two",
-                        sample=_sample(top),
-                    )
-                    return
-            elif len(self._seen) >= REMEMBERED:
-                del self._seen[next(iter(self._seen))]
-            self._seen[identity] = (made.content, place)
+            if seen is None:
+                if len(self._seen) >= REMEMBERED:
+                    del self._seen[next(iter(self._seen))]
+            elif seen[0] == said:
+                self.repeated += 1
+                return ()
+            elif repeats == "refuse":
+                reason = f"{made.name.type_name} {made.name.qualified_name} differs from {_where(seen[1])}"
+                return [_refusal(place, "duplicate-qualified-name", reason, "keep one of the two", top)]
+            self._seen[identity] = (said, place)
         if made.size <= self._options.max_bytes - 1024:
-            yield made
-        elif referred:
-            yield from self._apart(made, top, referred, place)
-        else:
-            yield Refusal(
-                place=_where(place),
-                rule="oversize",
-                reason=f"{made.name.qualified_name} takes {made.size:,} bytes, a message {self._options.max_bytes:,}",
-                fix="shorten its longest attributes (SQL, description) or split it",
-                sample=_sample(top),
-            )
+            return (made,)
+        if referred:
+            return self._apart(made, top, referred, place)
+        reason = f"{made.name.qualified_name} takes {made.size:,} bytes, a message {self._options.max_bytes:,}"
+        return [_refusal(place, "oversize", reason, "shorten its longest attributes or split it", top)]
 
-    def _apart(
-        self, made: Closure, top: Entity, referred: list[Entity], place: int | str
-    ) -> Iterator[Closure | Refusal]:
+    def _apart(self, made: Closure, top: Entity, referred: list[Entity], place: int | str) -> Made:
         """A table too wide for one message: first the table, then its columns, each naming it by qualified name."""
-        yield closure(top, [], place=place)
+        parts: list[Closure | Refusal] = [closure(top, [], place=place)]
         parent = closures.reference(made.name)
         for child in referred:
             relations = {
                 k: parent if isinstance(v, dict) and v.get("guid") == top["guid"] else v
                 for k, v in child.get("relationshipAttributes", {}).items()
             }
-            yield from self._checked({**child, "relationshipAttributes": relations}, [], place)
+            parts += self._checked({**child, "relationshipAttributes": relations}, [], place)
+        return parts
+
+
+def _derived(record: Dataset | Report) -> Process:
+    """The process by which a view or report comes out of what it reads."""
+    address = record.address
+    database, schema = _defaults(address)
+    sql, dialect = (record.sql, record.dialect) if isinstance(record, Dataset) else ("", "")
+    return Process(
+        address=msgspec.structs.replace(address, type="query"),
+        inputs=record.inputs,
+        outputs=(address,),
+        sql=sql,
+        dialect=dialect,
+        default_database=database,
+        default_schema=schema,
+    )
 
 
 def _defaults(address: Address) -> tuple[str, str]:
@@ -372,8 +358,12 @@ def _sample(value: Any) -> str:
     return text(encode(value).decode())[:2_000]
 
 
+def _refusal(place: int | str, rule: str, reason: str, fix: str, value: Any) -> Refusal:
+    return Refusal(place=_where(place), rule=rule, reason=reason, fix=fix, sample=_sample(value))
+
+
 def _refused(error: NameRefused, place: int | str, record: Any) -> Refusal:
-    return Refusal(place=_where(place), rule="name", reason=error.what, fix=error.fix, sample=_sample(record))
+    return _refusal(place, "name", error.what, error.fix, record)
 
 
 def _without_nulls(entity: Entity) -> Entity:

@@ -1,0 +1,61 @@
+"""SQL text -> the tables that a script reads and writes.
+
+    result = analyze("INSERT INTO mart.sales SELECT * FROM staging.sales", dialect="tsql", default_database="DW")
+    [str(t) for t in result.outputs]    # ["DW.mart.sales"]
+
+`analyze` never raises on SQL, whatever the text: what it does not understand is a problem with a line, and everything
+around it still counts. sqlglot is imported on the first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from shared.lineage.model import (
+    ColumnInput,
+    ColumnLineage,
+    ColumnName,
+    Problem,
+    Routine,
+    ScriptLineage,
+    Statement,
+    TableName,
+)
+
+if TYPE_CHECKING:
+    Schemas = Mapping[str, Mapping[str, str]]
+
+__all__ = [
+    "ColumnInput",
+    "ColumnLineage",
+    "ColumnName",
+    "Problem",
+    "Routine",
+    "ScriptLineage",
+    "Statement",
+    "TableName",
+    "analyze",
+]
+
+
+def analyze(
+    sql: str,
+    *,
+    dialect: str,
+    default_database: str | None = None,
+    default_schema: str | None = None,
+    schemas: Schemas | None = None,  # noqa: ARG001  part of the interface, see below
+    budget_seconds: float = 5.0,
+) -> ScriptLineage:
+    """Tables in and out, per statement and for the whole script.
+
+    dialect:          sqlglot's name or a usual one (`sqlserver`, `postgresql`); an unknown one is reported and read
+                      with sqlglot's general grammar
+    default_database, default_schema: for names that do not say
+    schemas:          table name -> column name -> type; unused until there are column edges
+    budget_seconds:   the statements not reached by then are a problem
+    """
+    from shared.lineage.script import Script  # sqlglot takes 0.1 s to import; most callers never meet SQL
+
+    return Script(sql, dialect, default_database or "", default_schema or "", budget_seconds).read()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @functools.lru_cache(maxsize=1)
-def app() -> App:
+def worker() -> App:
     """The worker's app; made by the first function that runs. Raises SettingsError (not remembered)."""
     from shared.pipeline.app import App
 
@@ -25,69 +25,69 @@ def app() -> App:
 
 def schedule() -> list[str]:
     """Messages for the queue `scans`: everything that is due."""
-    from shared.pipeline.schedule import schedule
+    from shared.pipeline.scheduling import schedule
 
-    return schedule(app())
+    return schedule(worker())
 
 
 def extract(body: str) -> list[str]:
     """Run one message of the queue `scans`; returns the message with which the scan goes on, if it has to."""
-    from shared.pipeline.extract import extract
+    from shared.pipeline.extraction import extract
 
-    return extract(app(), body)
+    return extract(worker(), body)
 
 
 def transform(blob: BlobClient) -> None:
     """Transform one landed file."""
-    from shared.pipeline.transform import transform
+    from shared.pipeline.transformation import transform
 
-    transform(app(), blob)
+    transform(worker(), blob)
 
 
 def replay(body: str) -> None:
     """Run one message of the queue `replays`."""
-    from shared.pipeline.replay import replay
+    from shared.pipeline.replaying import replay
 
-    replay(app(), body)
+    replay(worker(), body)
 
 
 def confirm(bodies: list[bytes]) -> None:
     """Take in notifications of the catalogue."""
-    from shared.pipeline.confirm import confirm
+    from shared.pipeline.confirmation import confirm
 
-    confirm(app(), bodies)
+    confirm(worker(), bodies)
 
 
 def sweep() -> list[str]:
     """Messages for the queue `replays`: what fell by the wayside."""
-    from shared.pipeline.sweep import sweep
+    from shared.pipeline.sweeping import sweep
 
-    return sweep(app())
+    return sweep(worker())
 
 
 def health() -> tuple[int, bytes]:
     """HTTP status and JSON."""
     from shared.pipeline.http import health
 
-    return health(app())
+    return health(worker())
 
 
 def status() -> tuple[int, bytes]:
     """HTTP status and JSON."""
     from shared.pipeline.http import status
 
-    return status(app())
+    return status(worker())
 
 
 def scan(instance: str, full: bool) -> tuple[int, bytes, list[str]]:
     """HTTP status, JSON, and messages for the queue `scans`."""
     from shared.pipeline.http import scan
 
-    return scan(app(), instance, full=full)
+    return scan(worker(), instance, full=full)
 
 
 def lineage(body: bytes, content_type: str) -> tuple[int, bytes]:  # noqa: ARG001 - producers differ in what they say
     """HTTP status and JSON; the event lies in landing."""
     from shared.pipeline.http import lineage
 
-    return lineage(app(), body)
+    return lineage(worker(), body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from shared.azure import storage_errors
 
@@ -49,7 +49,7 @@ def open_blob(blob: BlobClient, etag: str) -> BinaryIO:
     return io.BufferedReader(BlobReader(blob, etag), 1 << 18)
 
 
-def put_landing(app: App, path: str, file: BinaryIO) -> None:
+def put_landing(app: App, path: str, file: IO[bytes]) -> None:
     """Write a job file. Written twice, it is the same file."""
     with storage_errors(path):
         app.landing.get_blob_client(path).upload_blob(file, overwrite=True)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO
 
 import msgspec
-from connectors.formats.detect import detect
 
 from connectors import FORMATS, format_class
 from connectors.format import HEAD_BYTES, FileContext
+from connectors.formats.detect import detect
 from shared import job_file
 from shared.errors import BadInput
 from shared.job_file import Footer, Header

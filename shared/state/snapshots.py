@@ -164,6 +164,11 @@ class Snapshots:
             for line in lines:
                 yield _decode(line)
 
+    def assets(self, instance: str, scope: str) -> Iterator[Asset]:
+        """What the scope's last finished scan published."""
+        pointer, _ = self.current(instance, scope)
+        return self._read(self._partition(instance, scope), f"{pointer.scan}.assets") if pointer else iter(())
+
     def seen(self, instance: str, scope: str, scan: str, parts: int) -> Iterator[Asset]:
         """The assets of a scan, sorted, each once: the last part that names it wins, and a stub never does."""
         partition = self._partition(instance, scope)

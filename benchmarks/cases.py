@@ -1,0 +1,181 @@
+"""The cases. Each prints one JSON line: n, cpu, wall, peak_mb, result. Setting up is not measured."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class Case(NamedTuple):
+    run: Callable[[Path], None]
+    goal: str
+
+
+class Meter:
+    """CPU (this process and its children), wall and peak memory between start and stop."""
+
+    def __init__(self) -> None:
+        self.result: dict[str, Any] = {}
+
+    @contextmanager
+    def running(self, n: int, unit: str) -> Iterator[None]:
+        cpu, wall = time.process_time(), time.perf_counter()
+        yield
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        rate = f"{n / cpu:,.0f} {unit}/CPU s, {cpu / n * 1e6:.1f} us each"
+        self.result = {"n": n, "cpu": cpu, "wall": wall, "peak_mb": peak, "result": rate}
+
+    def say(self, extra: str = "") -> None:
+        if extra:
+            self.result["result"] += f"; {extra}"
+        print(json.dumps(self.result))
+
+
+def _transform(paths: list[Path], out: Path) -> tuple[int, int, int]:
+    """Job files -> hook messages in a file; returns (messages, assets, entities)."""
+    from shared.pipeline.offline import FileResult, messages
+
+    count = entities = assets = 0
+    refused: list[object] = []
+    with out.open("wb") as sink:
+        for path in paths:
+            result = FileResult(path=str(path))
+            for message in messages(path, refused.append, result=result):
+                sink.write(message.body + b"\n")
+                count += 1
+                entities += message.entities
+            assets += result.assets
+    assert not refused, refused[:3]
+    return count, assets, entities
+
+
+def _postgres(tables: int) -> Callable[[Path], None]:
+    def run(folder: Path) -> None:
+        from benchmarks.postgres_estate import build
+        from shared.pipeline.app import App
+        from shared.pipeline.offline import extract_to
+        from shared.settings import from_mapping
+        from tests.support.postgres import running
+
+        with running(folder / f"pg{tables}") as server:
+            build(server.conninfo, tables)
+            document = {
+                "instances": {
+                    "estate": {"connector": "postgresql", "settings": server.settings, "include": ["estate.*"]}
+                }
+            }
+            app = App(from_mapping(document, {}), {})
+            import psycopg  # noqa: F401 - its import is not what is measured
+
+            meter = Meter()
+            with meter.running(tables, "tables"):
+                files, records = [], 0
+                clock = time.process_time()
+                for path, count, refused in extract_to(app, "estate", folder / f"out{tables}", full=True):
+                    assert not refused, refused
+                    files.append(path)
+                    records += count
+                extracting = time.process_time() - clock
+                count, _, entities = _transform(files, folder / f"messages{tables}")
+            meter.say(
+                f"extract {extracting / tables * 1e6:.0f} us/table, {records:,} records, {entities:,} entities in "
+                f"{count:,} messages, {len(files)} parts"
+            )
+
+    return run
+
+
+def _flat(n: int, columns: int) -> Callable[[Path], None]:
+    def run(folder: Path) -> None:
+        from shared.job_file import FORMAT, Header, JobFileWriter
+        from shared.records import Address, Column, Dataset
+
+        base = Address("postgresql", "crm.internal:5432", (), "server")
+        path = folder / f"flat-{n}-{columns}.jsonl.gz"
+        with path.open("wb") as out:
+            header = Header(
+                format=FORMAT, connector="postgresql", instance="crm", scope="public", scan="s", part=0, base=base
+            )
+            writer = JobFileWriter(out, header)
+            fields = tuple(Column(f"column_{i}", "text", True) for i in range(columns))
+            for i in range(n):
+                writer.write(
+                    Dataset(
+                        address=base.at("crm", "public", f"table_{i}"),
+                        description=f"What table {i} is about",
+                        columns=fields,
+                    )
+                )
+            writer.close(last=True, parts=1, complete=True)
+        meter = Meter()
+        with meter.running(n * (1 + columns), "entities"):
+            count, _, _ = _transform([path], folder / "messages")
+        meter.say(f"{count:,} messages")
+
+    return run
+
+
+def _atlas(n: int) -> Callable[[Path], None]:
+    def run(folder: Path) -> None:
+        plain = folder / f"atlas-{n}.jsonl"
+        with plain.open("w") as out:
+            for i in range(n):
+                entity = {
+                    "typeName": "hookline_dataset",
+                    "guid": f"-{i + 1}",
+                    "attributes": {"name": f"d{i}", "qualifiedName": f"demo://x/d{i}", "description": "a dataset"},
+                }
+                out.write(json.dumps({"entity": entity}) + "\n")
+        meter = Meter()
+        with meter.running(n, "entities"):
+            count, _, _ = _transform([plain], folder / "messages")
+        meter.say(f"{count:,} messages")
+
+    return run
+
+
+def _import_app(folder: Path) -> None:
+    del folder
+    meter = Meter()
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    with meter.running(1, "imports"):
+        import function_app  # noqa: F401
+    meter.say()
+
+
+def _pyapacheatlas(folder: Path) -> None:
+    """What building the same flat entities with pyapacheatlas's objects takes, for comparison."""
+    from pyapacheatlas.core import AtlasEntity
+
+    n = 100_000
+    meter = Meter()
+    with meter.running(n, "entities"):
+        held = [
+            AtlasEntity(f"t{i}", "postgresql_table", f"postgresql://x/t{i}", guid=-i - 1, attributes={}).to_json()
+            for i in range(n)
+        ]
+        (folder / "pya.json").write_text(json.dumps(held))
+    meter.say()
+
+
+CASES: dict[str, Case] = {
+    "postgresql-2000": Case(_postgres(2_000), "<= 400 us/table, <= 150 MB"),
+    "postgresql-10000": Case(_postgres(10_000), "<= 400 us/table, <= 150 MB, flat"),
+    "records-100k": Case(_flat(100_000, 0), ">= 150,000 entities/CPU s"),
+    "records-1m": Case(_flat(1_000_000, 0), ">= 150,000 entities/CPU s, <= 200 MB, constant"),
+    "records-columns": Case(_flat(20_000, 12), ">= 150,000 entities/CPU s"),
+    "atlas-json-1m": Case(_atlas(1_000_000), "<= 200 MB"),
+    "import-function-app": Case(_import_app, "< 1 s"),
+    "pyapacheatlas-100k": Case(_pyapacheatlas, "(for comparison)"),
+}
+
+
+if __name__ == "__main__":
+    CASES[sys.argv[1]].run(Path(sys.argv[2]))

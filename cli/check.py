@@ -1,0 +1,92 @@
+"""`check`: is everything right and does everything answer; each line ok, or the fix."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+from rich.markup import escape
+
+from cli.context import app_for, settings_for
+from cli.output import out
+from connectors.source import Check
+from shared.errors import HooklineError, UsageError
+from shared.pipeline.app import App
+
+
+@click.command()
+@click.argument("instance", required=False)
+@click.pass_obj
+def check(config: Path | None, instance: str | None) -> None:
+    """Configuration, credentials, connection, permissions, hub and typedefs: each line ok, or the fix."""
+    settings = settings_for(config)
+    app = app_for(config) if settings is None else App(settings)
+    failed = 0
+    for line in checks(app, instance):
+        mark = "[green]ok  [/green]" if line.ok else "[red]FAIL[/red]"
+        out.print(f"{mark} {escape(line.name)}" + (f": {escape(line.detail)}" if line.detail else ""))
+        if not line.ok:
+            failed += 1
+            if line.fix:
+                out.print(f"     [bold]fix[/bold] {escape(line.fix)}")
+    sys.exit(1 if failed else 0)
+
+
+def checks(app: App, instance: str | None) -> Iterator[Check]:
+    """All checks, or those of one instance."""
+    for name, error in sorted(app.settings.disabled.items()):
+        if instance in (None, name):
+            yield Check(f"instance {name}", False, error.what, error.fix)
+    names = sorted(app.settings.instances) if instance is None else [instance]
+    if instance is not None and instance not in app.settings.disabled:
+        app.instance(instance)
+    for name in names:
+        if name in app.settings.instances:
+            yield from _instance(app, name)
+    if instance is None:
+        yield from _azure(app)
+
+
+def _instance(app: App, name: str) -> Iterator[Check]:
+    try:
+        source = app.source(name)
+        yield Check(f"instance {name}", True, str(source.base()))
+        for line in source.check():
+            yield Check(f"instance {name}, {line.name}", line.ok, line.detail, line.fix)
+    except HooklineError as error:
+        yield Check(f"instance {name}", False, error.what, error.fix)
+
+
+def _try(name: str, ask: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, ask())
+    except UsageError:
+        raise
+    except HooklineError as error:
+        return Check(name, False, error.what, error.fix)
+
+
+def _azure(app: App) -> Iterator[Check]:
+    from shared.azure import storage_errors
+
+    def storage() -> str:
+        with storage_errors("state"):
+            return str(app.landing.get_container_properties().name)
+
+    def hub() -> str:
+        return app.azure.hub_description()
+
+    def typedefs() -> str:
+        if app.typedefs is None:
+            return "no purview.account: Hookline's own types cannot be created or checked"
+        missing, changed = app.typedefs.diff()
+        if missing or changed:
+            return f"{len(missing)} to create, {len(changed)} to extend (`./hookline types push`, or the first message)"
+        return "all present"
+
+    yield _try("storage", storage)
+    if app.settings.purview.hook is not None:
+        yield _try("event hub", hub)
+    yield _try("typedefs", typedefs)

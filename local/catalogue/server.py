@@ -1,0 +1,90 @@
+"""The catalogue put together: store, REST, page, and the two ends on Event Hubs.
+
+with running_catalogue(data_dir) as running:
+    requests.get(running.url + "/datamap/api/atlas/v2/types/typedefs")
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from local.catalogue import pages, rest
+from local.catalogue.catalogue import Catalogue
+from local.catalogue.consumer import HookConsumer, Notifier
+from local.catalogue.faults import Injector
+from local.catalogue.store import Store
+
+HOST = "127.0.0.1"
+
+
+class Running(msgspec.Struct, frozen=True):
+    """A catalogue that listens; port as bound."""
+
+    port: int
+    url: str
+    catalogue: Catalogue
+    faults: Injector
+
+
+def application(catalogue: Catalogue, faults: Injector) -> Starlette:
+    """Only names of this machine are answered, so that a web page elsewhere cannot reach it by DNS rebinding."""
+    return Starlette(
+        routes=[*rest.routes(rest.Api(catalogue, faults)), *pages.routes(catalogue)],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])],
+    )
+
+
+@contextmanager
+def running_catalogue(
+    data: Path,
+    *,
+    port: int = 0,
+    hub_connection: str = "",
+    hook: str = "purview-hook",
+    notifications: str = "purview-notifications",
+    consumer_group: str = "$Default",
+) -> Iterator[Running]:
+    """Serve from `data` until the block ends. Without `hub_connection` it has REST and page only.
+
+    notifications: hub name, empty for none. Raises OSError when the port is taken.
+    """
+    with ExitStack() as stack:
+        store = Store(data / "catalogue.db")
+        stack.callback(store.close)
+        catalogue = Catalogue(store, notify=bool(hub_connection and notifications))
+        faults = Injector()
+        listener = stack.enter_context(socket.create_server((HOST, port)))
+        bound = listener.getsockname()[1]
+        stack.enter_context(_serving(application(catalogue, faults), listener))
+        if hub_connection and notifications:
+            notifier = Notifier(catalogue, hub_connection, notifications)
+            notifier.start()
+            stack.callback(notifier.close)
+        if hub_connection:
+            consumer = HookConsumer(catalogue, hub_connection, hook, consumer_group, faults)
+            consumer.start()
+            stack.callback(consumer.close)
+        yield Running(bound, f"http://{HOST}:{bound}", catalogue, faults)
+
+
+@contextmanager
+def _serving(app: Starlette, listener: socket.socket) -> Iterator[None]:
+    """Serve in a thread; connections wait in the listener's queue until it is up."""
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", ws="none", log_level="warning", access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="catalogue-http", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(timeout=30)

@@ -1,0 +1,92 @@
+"""What SQL lineage is made of; the shapes that `./hookline lineage --json` prints."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class TableName(msgspec.Struct, frozen=True):
+    """A table as the script names it, qualified with the defaults; outermost part first: `("DW", "dbo", "Sale")`."""
+
+    parts: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.parts[-1]
+
+    def __str__(self) -> str:
+        return ".".join(self.parts)
+
+
+class ColumnName(msgspec.Struct, frozen=True):
+    table: TableName
+    column: str
+
+
+class ColumnInput(msgspec.Struct, frozen=True):
+    """One input column of an output column: the expression's text, and whether the value is copied or derived."""
+
+    table: TableName
+    column: str
+    expression: str = ""
+    kind: Literal["copy", "derivation"] = "derivation"
+
+
+class ColumnLineage(msgspec.Struct, frozen=True):
+    output: ColumnName
+    inputs: tuple[ColumnInput, ...] = ()
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something that was not understood, and where: `line 12`."""
+
+    place: str
+    reason: str
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """One statement that reads or writes tables, as written: temp tables are still there, CTEs and aliases are not.
+
+    kind: INSERT, UPDATE, DELETE, MERGE, TRUNCATE, SELECT, SELECT INTO, CREATE TABLE, CREATE VIEW, COPY ...
+    """
+
+    kind: str
+    inputs: tuple[TableName, ...]
+    outputs: tuple[TableName, ...]
+    line: int
+
+
+class Routine(msgspec.Struct, frozen=True):
+    """A procedure, function or trigger that the script creates, with its own lineage; `sql` is its text.
+
+    kind: procedure, function, trigger, package; `script` for what stands outside of all routines (no name then).
+    """
+
+    name: TableName
+    kind: str
+    line: int
+    sql: str
+    inputs: tuple[TableName, ...] = ()
+    outputs: tuple[TableName, ...] = ()
+    columns: tuple[ColumnLineage, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+class ScriptLineage(msgspec.Struct, frozen=True):
+    """The lineage of a script: tables after temp tables, CTEs and variables are followed through, and per statement.
+
+    routines: what the script creates, each with its share; `inputs`, `outputs` and `problems` cover them too.
+    main:     the share of what stands outside of all routines; None where nothing does.
+    dialect:  the one that was used.
+    """
+
+    inputs: tuple[TableName, ...] = ()
+    outputs: tuple[TableName, ...] = ()
+    columns: tuple[ColumnLineage, ...] = ()
+    statements: tuple[Statement, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    routines: tuple[Routine, ...] = ()
+    main: Routine | None = None
+    dialect: str = ""

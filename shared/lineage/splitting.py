@@ -1,0 +1,287 @@
+"""Tokens -> statements, for scripts and procedural bodies that sqlglot's parser gives up on as a whole.
+
+sqlglot parses single statements well, but a T-SQL body without semicolons, `IF .. BEGIN .. END` or `RETURN 0` fails
+with everything around it. So the token list is cut into statements first, control flow is taken off, and each
+statement is parsed alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from shared.lineage.words import (
+    AFTER_END,
+    CONTROL,
+    DML,
+    DML_AFTER,
+    ROUTINES,
+    SELECT_AFTER,
+    SINGLE,
+    TRANSACTION,
+    TSQL_STARTS,
+    word,
+)
+
+if TYPE_CHECKING:
+    from sqlglot.tokenizer_core import Token
+
+
+class Header(NamedTuple):
+    """CREATE PROCEDURE and the like, up to its AS: kind, name tokens, and where its text starts."""
+
+    kind: str
+    name: list[Token]
+    first: Token
+
+
+class Piece(NamedTuple):
+    """One statement (`control` False) or one condition or loop head, and the routine whose body it stands in."""
+
+    tokens: list[Token]
+    control: bool
+    routine: Header | None
+
+
+class Splitter:
+    """Cuts one script. `tsql`: statements need no semicolon, GO ends a batch, a procedure ends with its batch."""
+
+    def __init__(self, tokens: list[Token], *, tsql: bool) -> None:
+        self.tokens = tokens
+        self.tsql = tsql
+        self.words = [word(t) for t in tokens]
+        for i in range(1, len(tokens)):  # `x.end`, `@set`, `#update` are names
+            if tokens[i - 1].text in (".", "@", "#") and tokens[i - 1].end + 1 == tokens[i].start:
+                self.words[i] = ""
+        self.routine: Header | None = None
+        self.blocks = 0  # open BEGINs of the routine
+        self.single = False  # the routine's body is one statement
+        self.ends: dict[int, tuple[Header, int]] = {}  # id(header) -> header, position of its last character
+        self._reset(0)
+
+    def _at(self, i: int) -> str:
+        return self.words[i] if 0 <= i < len(self.words) else ""
+
+    def _text(self, i: int) -> str:
+        return self.tokens[i].text if 0 <= i < len(self.tokens) else ""
+
+    def _is_string(self, i: int) -> bool:
+        return i < len(self.tokens) and self.tokens[i].token_type.name.endswith("STRING")
+
+    def _is_semicolon(self, i: int) -> bool:
+        return self.tokens[i].token_type.name == "SEMICOLON"
+
+    def _reset(self, start: int) -> None:
+        """A new statement begins: `kind` its first word, `pending` whether its main part is still to come."""
+        self.start, self.depth, self.cases = start, 0, 0
+        self.kind, self.pending, self.set_seen, self.control = "", False, False, False
+
+    def pieces(self) -> Iterator[Piece]:
+        i, n = 0, len(self.tokens)
+        while i < n:
+            self._reset(i)
+            header = self._header(i)
+            if header is not None:
+                i = self._enter(header, i)
+                continue
+            routine = self.routine
+            end, i = self._statement(i)
+            if routine is not None and i > self.start:
+                self.ends[id(routine)] = (routine, self.tokens[(end if self._at(end) == "GO" else i) - 1].end)
+            if end > self.start:
+                yield Piece(self.tokens[self.start : end], self.control, routine)
+                if self.single and not self.control:
+                    self.routine, self.single = None, False
+
+    def _statement(self, i: int) -> tuple[int, int]:
+        """Read from `i` to the end of one statement: (its end, where to go on)."""
+        n = len(self.tokens)
+        while i < n:
+            text, w, first = self.tokens[i].text, self.words[i], i == self.start
+            if self._is_semicolon(i):
+                return i, i + 1
+            if self._is_go(i):
+                self.routine = None
+                return i, i + (2 if self._repeats(i) else 1)
+            if text in ("(", "[", "{") and not w:
+                self.depth += 1
+            elif text in (")", "]", "}") and not w:
+                self.depth = max(0, self.depth - 1)
+            elif self.depth == 0 and w:
+                step = self._word(i, w, first)
+                if step is not None:
+                    return step
+            i += 1
+        return n, n
+
+    def _word(self, i: int, w: str, first: bool) -> tuple[int, int] | None:
+        """What a word outside parentheses does: nothing (None), or it ends the statement at (end, go on at)."""
+        if w == "CASE":
+            if first and not self.tsql:  # the statement CASE .. END CASE of PL/SQL, PL/pgSQL, MySQL
+                self.control, self.kind = True, w
+                self.blocks += 1
+            else:
+                self.cases += 1
+            return None
+        if self.cases:
+            self.cases -= w == "END"
+            return None
+        if w == "BEGIN":
+            return i, self._begin(i)
+        if w == "END":
+            return i, self._end(i)
+        if w == "ELSE" and not (self.kind == "INSERT" and self._at(i + 1) == "INTO"):
+            return i, i + 1
+        if w in ("LOOP", "DO", "THEN") and (self.control or first):
+            self.blocks += w == "LOOP" or (w == "THEN" and self.kind == "IF") or (w == "DO" and not self.tsql)
+            return i, i + 1
+        if first:
+            self._first(w)
+            return None
+        if self.control and w in (TSQL_STARTS if self.tsql else DML if self.kind == "FORALL" else ()):
+            return None if w == "UPDATE" and self._text(i + 1) == "(" else (i, i)
+        if self.tsql and w in TSQL_STARTS and self._starts(i, w):
+            return i, i
+        self._note(i, w)
+        return None
+
+    def _first(self, w: str) -> None:
+        self.kind = w
+        self.control = w in CONTROL and not (w == "EXCEPTION" and self.tsql)
+        self.pending = w in ("INSERT", "WITH", "REPLACE")
+
+    def _note(self, i: int, w: str) -> None:
+        """Keep in mind what the statement still expects."""
+        if w == "WITH" and self._at(i - 1) == "AS":  # CREATE VIEW v AS WITH c AS (..) SELECT
+            self.pending = True
+        elif w == "SET":
+            self.set_seen = True
+        elif self.pending and w in DML:
+            if self.kind == "WITH" and w in ("INSERT", "UPDATE", "DELETE", "MERGE"):
+                self.kind = w
+                self.pending = w == "INSERT"
+            else:
+                self.pending = False
+
+    def _starts(self, i: int, w: str) -> bool:
+        """Whether a T-SQL statement word begins a new statement rather than go on with this one."""
+        before, after, kind = self._at(i - 1), self._at(i + 1), self.kind
+        previous = self._text(i - 1)
+        if w == "SELECT":
+            return not (self.pending or previous == "," or before in SELECT_AFTER)
+        if w in ("INSERT", "UPDATE", "DELETE", "MERGE"):
+            goes_on = before in DML_AFTER or previous == "," or (kind == "WITH" and self.pending)
+            return not (goes_on or after == "JOIN" or (w == "UPDATE" and self._text(i + 1) == "("))
+        if w == "SET":
+            goes_on = kind in ("ALTER", "CREATE", "MERGE") or (kind == "UPDATE" and not self.set_seen)
+            return not (goes_on or before in ("DELETE", "UPDATE"))
+        if w in ("EXEC", "EXECUTE"):
+            return not (self.pending or before == "WITH" or kind in ("GRANT", "DENY", "REVOKE"))
+        if w == "IF":
+            return kind not in ("DROP", "CREATE", "ALTER", "TRUNCATE") or not self._is_if_exists(i)
+        if w in ("DROP", "ALTER"):
+            return not (kind == "ALTER" and after in ("COLUMN", "CONSTRAINT", "PERIOD"))
+        if w == "FETCH":
+            return before not in ("ROW", "ROWS")
+        return kind not in ("GRANT", "DENY", "REVOKE")
+
+    def _is_if_exists(self, i: int) -> bool:
+        j = i + 2 if self._at(i + 1) == "NOT" else i + 1
+        return self._at(j) == "EXISTS" and self._text(j + 1) not in ("", "(")
+
+    def _is_go(self, i: int) -> bool:
+        if not self.tsql or self.words[i] != "GO":
+            return False
+        line = self.tokens[i].line
+        follows = self.tokens[i + 1 : i + 2]
+        alone = i == 0 or self.tokens[i - 1].line < line
+        return alone and (not follows or follows[0].line > line or self._repeats(i))
+
+    def _repeats(self, i: int) -> bool:
+        """`GO 5`."""
+        follows = self.tokens[i + 1 : i + 2]
+        return bool(follows) and follows[0].line == self.tokens[i].line and follows[0].text.isdigit()
+
+    def _begin(self, i: int) -> int:
+        if self._at(i + 1) in TRANSACTION:
+            i += 1
+            while i + 1 < len(self.tokens) and self._at(i + 1) in ("TRAN", "TRANSACTION"):
+                i += 1
+            return i + 1
+        self.blocks += 1
+        self.single = False
+        return i + (2 if self._at(i + 1) in ("TRY", "CATCH", "ATOMIC") else 1)
+
+    def _end(self, i: int) -> int:
+        """Step over END and what belongs to it; a routine of any dialect but T-SQL ends with its outermost block."""
+        self.blocks = max(0, self.blocks - 1)
+        i += 1
+        if self._at(i) in AFTER_END:
+            i += 1
+        if self.tsql:
+            return i
+        while i < len(self.tokens) and not self._is_semicolon(i):  # END LOOP label;  END procedure_name;
+            i += 1
+        if self.blocks == 0:
+            self.routine = None
+        return i
+
+    def _header(self, i: int) -> Header | None:
+        """CREATE [OR REPLACE | OR ALTER] .. PROCEDURE name: the header that begins at `i`, if one does."""
+        if self._at(i) not in ("CREATE", "ALTER"):
+            return None
+        for j in range(i + 1, min(i + 7, len(self.tokens))):
+            if self.words[j] in ROUTINES:
+                kind = "PROCEDURE" if self.words[j] == "PROC" else self.words[j]
+                k = j + 1
+                while self._at(k) in ("IF", "NOT", "EXISTS", "BODY"):
+                    k += 1
+                name: list[Token] = []
+                while k < len(self.tokens) and (self.tokens[k].text == "." or not name or name[-1].text == "."):
+                    name.append(self.tokens[k])
+                    k += 1
+                return Header(kind, name, self.tokens[i])
+            if self.tokens[j].text in ("(", ";") or self.words[j] in ("TABLE", "VIEW", "AS"):
+                return None
+        return None
+
+    def _enter(self, header: Header, i: int) -> int:
+        """Step over a routine's header to its body; remember the routine."""
+        depth, n = 0, len(self.tokens)
+        self.routine, self.blocks, self.single = header, 0, False
+        i += 1
+        while i < n:
+            text, w = self.tokens[i].text, self.words[i]
+            if text in ("(", ")") and not w:
+                depth += 1 if text == "(" else -1
+            elif self._is_semicolon(i) or self._is_go(i):
+                self.routine = None
+                return i + 1
+            elif depth <= 0 and w == "BEGIN":
+                return i
+            elif depth <= 0 and w in ("AS", "IS") and not self._is_parameter(i):
+                self.single = not self.tsql and (self._at(i + 1) in SINGLE or self._is_string(i + 1))
+                return i + 1
+            elif depth <= 0 and not self.tsql and w in SINGLE and self._is_body(i):
+                self.single = True
+                return i
+            i += 1
+        return i
+
+    def _is_parameter(self, i: int) -> bool:
+        """`WITH EXECUTE AS OWNER`, or `@p AS int`."""
+        return self._at(i - 1) in ("EXECUTE", "EXEC") or (i >= 2 and self.tokens[i - 2].text == "@")
+
+    def _is_body(self, i: int) -> bool:
+        """Whether a statement word in a header without AS begins the body: MySQL, SQL/PSM; not `AFTER INSERT ON t`."""
+        return self._at(i - 1) not in (
+            "AFTER",
+            "BEFORE",
+            "OF",
+            "OR",
+            "FOR",
+            "INSTEAD",
+            "SQL",
+            "READS",
+            "MODIFIES",
+        ) and (self._at(i + 1) not in ("ON", "OR", "OF", "SQL"))

@@ -1,0 +1,54 @@
+"""The keywords that tell where statements begin and end, and what they can move."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlglot.tokenizer_core import Token
+
+
+def word(token: Token) -> str:
+    """Upper case text of an unquoted word, else "". Quoted names, strings and numbers are no words."""
+    kind = token.token_type.name
+    if kind.endswith("STRING") or kind in ("IDENTIFIER", "NUMBER"):
+        return ""
+    text: str = token.text
+    return text.upper() if text[:1].isalpha() else ""
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+#: words that begin a T-SQL statement even where no semicolon ends the one before
+#: (https://learn.microsoft.com/sql/t-sql/language-elements/transact-sql-syntax-conventions-transact-sql)
+TSQL_STARTS = _words("""
+    ALTER BREAK BULK CHECKPOINT CLOSE COMMIT CONTINUE CREATE DBCC DEALLOCATE DECLARE DELETE DENY DROP EXEC EXECUTE FETCH
+    GOTO GRANT IF INSERT KILL MERGE OPEN PRINT RAISERROR RETURN REVOKE ROLLBACK SAVE SELECT SET THROW TRUNCATE UPDATE
+    USE WAITFOR WHILE""")
+#: heads of conditions and loops
+CONTROL = _words("IF ELSIF ELSEIF WHILE FOR FOREACH FORALL WHEN EXCEPTION UNTIL")
+DML = _words("SELECT INSERT UPDATE DELETE MERGE VALUES EXEC EXECUTE DEFAULT")
+ROUTINES = _words("PROCEDURE PROC FUNCTION TRIGGER PACKAGE")
+#: END TRY, END IF ...
+AFTER_END = _words("TRY CATCH IF LOOP WHILE CASE REPEAT FOR")
+#: BEGIN TRANSACTION opens no block
+TRANSACTION = _words("TRAN TRANSACTION WORK DISTRIBUTED DEFERRED IMMEDIATE EXCLUSIVE")
+#: a routine's body that is one statement begins with one of these
+SINGLE = _words("SELECT INSERT UPDATE DELETE MERGE WITH RETURN VALUES")
+#: before SELECT, before INSERT and the like: the statement goes on
+SELECT_AFTER = _words("UNION ALL EXCEPT INTERSECT MINUS AS FOR RETURN GRANT DENY REVOKE")
+DML_AFTER = _words("THEN FOR AFTER BEFORE OF ON OR GRANT DENY REVOKE INSTEAD AS")
+
+#: statements that are parsed
+READ = _words("SELECT WITH INSERT UPDATE DELETE MERGE TRUNCATE REPLACE COPY LOAD FROM VALUES CREATE")
+#: statements that move no data between tables, whatever they say
+QUIET = _words("""
+    ALTER ANALYZE ASSERT BREAK CHECKPOINT CLOSE COMMENT COMMIT CONTINUE DBCC DEALLOCATE DELIMITER DENY DESCRIBE DO DROP
+    END EXPLAIN FETCH GET GOTO GRANT ITERATE KILL LEAVE LOCK NULL OPTIMIZE PRAGMA PREPARE PRINT RAISE RAISERROR REFRESH
+    RELEASE RESIGNAL REVOKE ROLLBACK SAVE SAVEPOINT SHOW SIGNAL START THROW UNLOCK UNSET USE VACUUM WAITFOR""")
+#: after these a query gives the rows of a cursor, a loop or a result
+QUERY_AFTER = _words("FOR IN IS QUERY RETURN PERFORM AS")
+#: end of the variables in SELECT .. INTO a, b
+INTO_BEFORE = _words("FROM WHERE GROUP ORDER HAVING LIMIT UNION")

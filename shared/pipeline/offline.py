@@ -1,0 +1,163 @@
+"""Stages on files, without Azure and without a running stack: what `./hookline extract`, `transform` and `plan` use."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, BinaryIO
+from urllib.parse import quote
+
+import msgspec
+
+from shared.atlas.closure import Closure
+from shared.atlas.messages import Message, Packer
+from shared.atlas.rules import Rules
+from shared.atlas.transform import Options, Transform
+from shared.atlas.types import TypeRegistry
+from shared.errors import BadInput
+from shared.job_file import FORMAT, Header
+from shared.naming import Name, Naming
+from shared.pipeline.app import App, now, rfc3339
+from shared.pipeline.extraction import PartWriter
+from shared.pipeline.reading import read
+from shared.records import Address, Cursor, Refusal
+from shared.settings import Limits, Settings
+from shared.state.scans import new_scan_id
+
+
+class Nothing:
+    """Nothing is published yet."""
+
+    def contains(self, name: Name) -> bool:  # noqa: ARG002
+        return False
+
+
+class FileResult(msgspec.Struct, kw_only=True):
+    """What became of one file: records read, closures made, refused."""
+
+    path: str
+    format: str = ""
+    records: int = 0
+    refused: int = 0
+    assets: int = 0
+
+
+def closures(
+    path: Path,
+    *,
+    settings: Settings | None = None,
+    bases: dict[str, Address] | None = None,
+    result: FileResult | None = None,
+    opened: Callable[[], BinaryIO] | None = None,
+) -> Iterator[Closure | Refusal]:
+    """The closures and refusals of one file on disk; a file that cannot be used at all is one refusal."""
+    result = result or FileResult(path=str(path))
+    limits = settings.limits if settings is not None else Limits()
+    try:
+        reading = read(
+            opened or (lambda: path.open("rb")),
+            path.as_posix(),
+            size=path.stat().st_size,
+            max_bytes=limits.file_bytes,
+            instances=bases,
+        )
+        result.format = reading.format
+        instance = reading.header.instance if reading.header is not None else ""
+        configured = settings.instances.get(instance) if settings is not None else None
+        work = Transform(
+            Naming(configured.types, configured.names) if configured is not None else Naming(),
+            Rules(TypeRegistry.bundled()),
+            known=Nothing(),
+            options=Options(
+                assets=configured.assets if configured is not None else "create",
+                repeats="refuse" if reading.repeats == "refuse" else "newer",
+                max_bytes=limits.message_bytes,
+            ),
+        )
+        for item in work.run(reading.found):
+            if isinstance(item, Refusal):
+                result.refused += 1
+            else:
+                result.assets += 1
+            result.records = work.records
+            yield item
+    except BadInput as error:
+        result.refused += 1
+        yield Refusal(place=error.where or str(path), rule="file", reason=error.what, fix=error.fix)
+    except OSError as error:
+        result.refused += 1
+        yield Refusal(place=str(path), rule="file", reason=error.strerror or str(error), fix="check the path")
+
+
+def messages(
+    path: Path,
+    refused: Callable[[Refusal], None],
+    *,
+    settings: Settings | None = None,
+    bases: dict[str, Address] | None = None,
+    result: FileResult | None = None,
+) -> Iterator[Message]:
+    """The hook messages of one file; what is refused goes to `refused`."""
+    limits = settings.limits if settings is not None else Limits()
+    packer = Packer(max_bytes=limits.message_bytes)
+    for item in closures(path, settings=settings, bases=bases, result=result):
+        if isinstance(item, Refusal):
+            refused(item)
+        else:
+            yield from packer.add(item)
+    yield from packer.flush()
+
+
+def bases_of(settings: Settings | None) -> dict[str, Address]:
+    """Server addresses of the configured instances, for files that name one."""
+    return App(settings).bases if settings is not None else {}
+
+
+def extract_to(app: App, instance: str, folder: Path, *, full: bool) -> Iterator[tuple[Path, int, list[Refusal]]]:
+    """Read every scope of an instance into job files below `folder`; yields (file, records, refusals) per part.
+
+    Raises SettingsError, SourceError.
+    """
+    configured = app.instance(instance)
+    source = app.source(instance)
+    moment = now()
+    scan = new_scan_id(moment)
+    for scope in source.scopes():
+        written: list[Path] = []
+
+        def write(file: IO[bytes], part: int, scope: str = scope, written: list[Path] = written) -> None:
+            target = folder / instance / scan / quote(scope, safe="") / f"{part:05d}.jsonl.gz"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as out:
+                shutil.copyfileobj(file, out)
+            written.append(target)
+
+        header = Header(
+            format=FORMAT,
+            connector=configured.connector,
+            instance=instance,
+            scope=scope,
+            scan=scan,
+            part=0,
+            base=source.base(),
+            started=rfc3339(moment),
+        )
+        parts = PartWriter(header, 0, write)
+        refusals: list[Refusal] = []
+        records = 0
+        watermark = ""
+        for item in source.extract(scope, since="", resume=""):
+            if isinstance(item, Refusal):
+                refusals.append(item)
+            elif isinstance(item, Cursor):
+                watermark = item.watermark or watermark
+                if parts.full:
+                    parts.next()
+                    yield written[-1], records, refusals
+                    records, refusals = 0, []
+            else:
+                parts.add(item)
+                records += 1
+        parts.end(complete=full or not refusals, watermark=watermark)
+        yield written[-1], records, refusals

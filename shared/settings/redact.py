@@ -1,0 +1,65 @@
+"""Masking of credentials in text that leaves the process: logs, error texts, receipts.
+
+The first defence is `Secret`, which never shows its value; this is the second, for texts that somebody else wrote: the
+message of a driver, a URL, a connection string. It rather masks too much than too little.
+"""
+
+from __future__ import annotations
+
+import re
+
+MASK = "***"
+#: shorter values are not looked for in texts: masking every `app` or `1234` would make them unreadable
+SHORTEST_KNOWN = 6
+MOST_KNOWN = 2_000
+
+_NAMES = (
+    r"(?:password|passwd|passphrase|pwd|(?<![a-z])pass|account_?key|shared_?access_?key(?!name)|shared_?access_?signature"
+    r"|client_?secret|secret(?:_?(?:access_?)?key)?|api_?key|private_?key|(?:access|refresh|id|session|security)_?token"
+    r"|(?<![a-z])token|(?<![a-z])sig)"
+)
+_QUOTED = r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\""
+_RULES: tuple[tuple[re.Pattern[str], str], ...] = (
+    # scheme://user:password@host; outside http a password may well contain a slash
+    (re.compile(r"(?i)((?<![a-z])(?!https?:)[a-z][a-z0-9+.-]{0,30}://[^\s:/@'\"]*:)[^\s'\"]+@"), rf"\1{MASK}@"),
+    (re.compile(r"(?i)(https?://[^\s:/@'\"]*:)[^\s/'\"]+@"), rf"\1{MASK}@"),
+    # password=..., AccountKey=...; in `a=b;c=d` the value goes up to the semicolon and may hold spaces
+    (re.compile(rf"(?i)({_NAMES}\s*=\s*)(?:{_QUOTED}|{{[^}}\n]*}}|[^;&\n]{{1,500}}(?=;)|[^\s;&]+)"), rf"\1{MASK}"),
+    # "password": "..." as JSON or as a Python dict shows it
+    (re.compile(rf"(?i)(['\"][\w.-]{{0,40}}{_NAMES}['\"]\s*:\s*[bur]?)(?:{_QUOTED})"), rf'\1"{MASK}"'),
+    # ALTER USER x IDENTIFIED BY ..., WITH PASSWORD '...'
+    (re.compile(rf"(?i)(\bidentified\s+by\s+(?:values\s+)?)(?:{_QUOTED}|\S+)"), rf"\1{MASK}"),
+    (re.compile(r"(?i)(\bpassword\s+)(?:'(?:[^']|'')*')"), rf"\1{MASK}"),
+    # HTTP
+    (
+        re.compile(r"(?i)(\bauthorization['\"]?\s*[:=]\s*['\"]?(?:basic|bearer|sharedkey|negotiate)\s+)[^\s'\",]+"),
+        rf"\1{MASK}",
+    ),
+    (re.compile(r"(?i)(\bbearer\s+)[a-z0-9._~+/=-]{20,}"), rf"\1{MASK}"),
+    (re.compile(r"\beyJ[\w-]{10,}\.[\w-]{4,}\.[\w-]*"), MASK),
+    (re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----[\s\S]*?(?:-----END \1-----|\Z)"), MASK),
+)
+
+_known: dict[str, None] = {}
+_known_pattern: re.Pattern[str] | None = None
+
+
+def remember(value: str) -> None:
+    """Have `redact` mask this value wherever it stands as a word. `Secret` calls it; short values are left out."""
+    global _known_pattern  # noqa: PLW0603  the process knows its secrets, not one object of it
+    if len(value) < SHORTEST_KNOWN or value in _known:
+        return
+    if len(_known) >= MOST_KNOWN:
+        _known.pop(next(iter(_known)))
+    _known[value] = None
+    longest_first = sorted(_known.copy(), key=len, reverse=True)
+    _known_pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+
+
+def redact(text: str) -> str:
+    """The text with credentials replaced by `***`. Never raises; a second call changes nothing."""
+    if _known_pattern is not None:
+        text = _known_pattern.sub(MASK, text)
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    return text

@@ -1,0 +1,5 @@
+"""A connector that loads its driver when it is imported."""
+
+import sqlglot
+
+__all__ = ["sqlglot"]
