@@ -205,8 +205,8 @@ class Stack(AbstractContextManager["Stack"]):
             "hook": {"hub": HOOK},
             "notifications": {"hub": NOTIFICATIONS},
         }
-        waits = {"ask_after": "2s", "overdue": "15s", "sweep_after": "10s"}
-        document["receipts"] = {**(document.get("receipts") or {}), **waits}
+        waits = {"ask_after_seconds": 2, "overdue_after_seconds": 15, "sweep_after_seconds": 10}
+        document["limits"] = {**(document.get("limits") or {}), **waits}
         target = self.folder / "hookline.yaml"
         target.write_text(yaml.safe_dump(document, sort_keys=False))
         return target

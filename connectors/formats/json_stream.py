@@ -104,6 +104,7 @@ class _Unpacked(io.RawIOBase):
 
     def __init__(self, file: BinaryIO, where: str) -> None:
         head = file.read(2)
+        head += file.read(1) if len(head) == 1 else b""  # a stream may hand out less than was asked for
         whole = cast(BinaryIO, _Rejoined(head, file))
         self._stream: Any = gzip.GzipFile(fileobj=io.BufferedReader(whole)) if is_gzip(head) else whole  # type: ignore[type-var]
         self._where = where

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from connectors.formats import openlineage_facets as facets
 from connectors.formats.json_stream import Value, where_of
 from connectors.formats.openlineage_facets import Facets
+from shared.lineage import analyze
+from shared.lineage.dialects import canonical
 from shared.records import Address, Column, ColumnEdge, Dataset, Deleted, Found, Process, Refusal
 
 MAX_SQL = 1_000_000
@@ -82,14 +84,19 @@ class Event:
         sources, edges = self._edges(outputs)
         read = dict.fromkeys([*(i.address for i in inputs), *sources])
         written = dict.fromkeys(o.address for o in outputs)
+        about = self._facets(job, "job")
+        sql = about.get("sql", facets.Sql)
+        if sql is not None and written and not read:  # dbt's START and seed events list outputs only
+            read = dict.fromkeys(_read_by(sql, tuple(written)))
         partial = state not in ("COMPLETE", "")  # such an event often lists only a part of the datasets
         if (read and written) if partial else (read or written):
-            self._records.append(self._process(address, job, tuple(read), tuple(written), edges, state))
+            self._records.append(self._process(address, about, sql, tuple(read), tuple(written), edges, state))
 
     def _process(
         self,
         address: Address,
-        job: dict[str, Any],
+        about: Facets,
+        sql: facets.Sql | None,
         inputs: tuple[Address, ...],
         outputs: tuple[Address, ...],
         edges: tuple[ColumnEdge, ...],
@@ -97,8 +104,7 @@ class Event:
     ) -> Process:
         from shared.settings.redact import redact
 
-        about = self._facets(job, "job")
-        sql, kind = about.get("sql", facets.Sql), about.get("jobType", facets.JobType)
+        kind = about.get("jobType", facets.JobType)
         words = [kind.integration, kind.job_type, kind.processing_type] if kind else []
         return Process(
             address=address,
@@ -106,7 +112,7 @@ class Event:
             outputs=outputs,
             columns=edges,
             sql=redact(sql.query[:MAX_SQL]) if sql else "",
-            dialect=(sql.dialect or "").lower() if sql else "",
+            dialect=canonical(sql.dialect or "") if sql else "",
             parent=self._parent(address),
             ended=self._text("eventTime") if state in _ENDS else "",
             state=state,
@@ -225,6 +231,19 @@ class Event:
 
 def _are_names(*names: Any) -> bool:
     return all(isinstance(name, str) and name.strip() for name in names)
+
+
+def _read_by(sql: facets.Sql, written: tuple[Address, ...]) -> list[Address]:
+    """Tables that the job's SQL reads, where all it writes lies on one server and the names are complete."""
+    from shared.naming import platforms
+
+    servers = {(a.platform, a.host, len(a.path)) for a in written if a.type == "table" and platforms.find(a.platform)}
+    if len(servers) != 1 or len(written) != sum(a.type == "table" for a in written):
+        return []
+    platform, host, depth = servers.pop()
+    tables = analyze(sql.query[:MAX_SQL], dialect=sql.dialect or "", budget_seconds=2.0).inputs
+    found = (Address(platform, host, table.parts) for table in tables if len(table.parts) == depth)
+    return [address for address in found if address not in written]
 
 
 def _columns(fields: list[facets.SchemaField], path: tuple[str, ...]) -> Iterator[Column]:

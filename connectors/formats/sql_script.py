@@ -51,7 +51,9 @@ class SqlScript(Format):
 
     def read(self, file: BinaryIO, context: FileContext) -> Iterator[Found | Refusal]:
         """Raises BadInput: too large, a hookline line that cannot be followed, an unknown dialect or instance."""
-        data = file.read(MAX_BYTES + 1)
+        data = b""
+        while len(data) <= MAX_BYTES and (chunk := file.read(MAX_BYTES + 1 - len(data))):
+            data += chunk
         if len(data) > MAX_BYTES:
             raise BadInput(f"the script is larger than {MAX_BYTES:,} bytes", where=context.path, fix="split it")
         text = decode(data)
@@ -130,7 +132,7 @@ def _refusal(place: str, reason: str) -> Refusal:
 def _process(script: _Script, share: Routine) -> Process:
     from shared.settings.redact import redact
 
-    properties = {"file": script.path}
+    properties = {"file": "/".join(script.name)}
     if share.problems:
         properties["unparsed"] = _unparsed(share)
     whole = share.kind == "script"

@@ -67,7 +67,10 @@ class Upsert:
     def _discover(self, top: Iterable[Json], pool: dict[str, Json]) -> list[_Prepared]:
         found: dict[str, _Prepared] = {}
         named: list[Json] = []
-        queue = deque(entity["guid"] for entity in top)
+        queue: deque[str] = deque()
+        for entity in top:
+            self._types.entity(entity.get("typeName"))  # also of one whose guid is taken, which is then lost
+            queue.append(entity["guid"])
         seen = set()
         while queue:
             key = queue.popleft()

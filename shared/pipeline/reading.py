@@ -9,7 +9,6 @@ import msgspec
 
 from connectors import FORMATS, format_class
 from connectors.format import HEAD_BYTES, FileContext
-from connectors.formats.detect import detect
 from shared import job_file
 from shared.errors import BadInput
 from shared.job_file import Footer, Header
@@ -60,6 +59,8 @@ def read(
         return Reading(
             path=path, format="records", found=_records(opened, path), header=header, footer=footer, repeats="refuse"
         )
+    from connectors.formats.detect import detect
+
     kind = detect(path, head, [format_class(name) for name in FORMATS])
     context = FileContext(path=path, size=size, instances=instances or {})
     return Reading(

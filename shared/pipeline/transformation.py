@@ -146,19 +146,11 @@ class _File:
                         refused.write(msgspec.json.encode(item) + b"\n")
                         continue
                     if assets is not None and item.operation == "create":
-                        assets.append(
-                            Asset(
-                                item.name.type_name,
-                                item.name.qualified_name,
-                                item.mark,
-                                item.child_type,
-                                item.children,
-                            )
-                        )
-                    same = item.operation == "create" and index.mark(item.name) == item.mark
-                    if same and item.name not in unsure:
-                        self.unchanged += not item.stub
-                        continue
+                        mark, name = item.mark, item.name
+                        assets.append(Asset(name.type_name, name.qualified_name, mark, item.child_type, item.children))
+                        if index.mark(name) == mark and name not in unsure:
+                            self.unchanged += not item.stub
+                            continue
                     yield item
 
             self._publish(closures(), partition_key)

@@ -78,7 +78,7 @@ def test_clients_are_made_once_for_all_threads(azurite: Azurite, name: str, open
 def test_time_outs_are_explicit(azurite: Azurite, opened: list[Azure]) -> None:
     azure = Azure({"HooklineStorage": azurite.connection_string})
     opened.append(azure)
-    config = azure.blob_service()._pipeline._transport.connection_config
+    config = getattr(azure.blob_service()._pipeline._transport, "connection_config")  # noqa: B009
     assert (config.timeout, config.read_timeout) == (10, 60)
 
 
@@ -167,7 +167,7 @@ def identity(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, list[st
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Endpoint) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{server.server_port}/msi/token")
         monkeypatch.setenv("IDENTITY_HEADER", "header")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")

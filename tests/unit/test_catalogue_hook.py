@@ -98,8 +98,8 @@ def test_hook(catalogue: Catalogue, case: dict[str, Any]) -> None:
     first: dict[str, str] = {}
     for send in case["send"]:
         outcomes.append(catalogue.apply(body(send)))
-        for qn in ("a",) if not first else ():
-            first |= {qn: e.guid for e in catalogue.store.by_qualified_name(qn)}
+        if not first:
+            first = {e.qn: e.guid for e in catalogue.store.by_qualified_name("a")}
     assert [o.status for o in outcomes] == case["outcomes"], [o.reason for o in outcomes]
     assert case.get("reason", "") in outcomes[-1].reason
     for qn, expected in case.get("state", {}).items():
@@ -258,6 +258,8 @@ json_values = st.recursive(
 def test_no_message_raises(
     catalogue: Catalogue, kind: str, entities: Any, attributes: Any, extra: dict[str, Any]
 ) -> None:
+    if isinstance(attributes, dict):
+        attributes = {"name": "a", "qualifiedName": "a"} | attributes
     one = {"typeName": "demo_table", "guid": "-1", "attributes": attributes} | extra
     for value in (
         entities,
@@ -283,7 +285,7 @@ def test_notifications_have_the_shape_of_purview(catalogue: Catalogue) -> None:
 
 
 def test_a_dropped_message_notifies_nobody(catalogue: Catalogue) -> None:
-    catalogue.apply(body({"create": [{"t": "demo_table", "q": "a", "guid": "-1"}, {"t": "demo_nothing", "q": "b"}]}))
+    catalogue.apply(body({"create": [{"t": "demo_table", "q": "a"}, {"t": "demo_nothing", "q": "b", "guid": "-2"}]}))
     assert catalogue.store.notifications(10) == []
 
 

@@ -27,7 +27,7 @@ from azure.eventhub.aio import EventHubConsumerClient as AsyncConsumer
 from azure.eventhub.aio import EventHubProducerClient as AsyncProducer
 from azure.eventhub.exceptions import EventHubError
 
-from local.event_hubs import EventHubs, Fault, running
+from local.event_hubs import EventHubs, Fault, frames, running
 from local.event_hubs.hub import Partition
 from local.event_hubs.selector import Position
 from shared.errors import SettingsError
@@ -380,14 +380,18 @@ def test_a_sync_producer_and_a_sync_consumer(server: EventHubs) -> None:
 
 def test_wild_bytes_beside_a_good_client(server: EventHubs) -> None:
     before = server.stats()["refused_connections"]
-    with EventHubProducerClient.from_connection_string(server.connection_string("wild")) as producer:
-        producer.send_batch([EventData("before")], partition_id="0", timeout=5)
-        for wild in (b"GET / HTTP/1.1\r\n\r\n", b"AMQP\x00\x01\x00\x00\xff\xff\xff\xff\x02\x00\x00\x00", b"\x00" * 64):
-            with socket.create_connection(("127.0.0.1", server.port), timeout=5) as peer:
-                peer.sendall(wild)
-                while peer.recv(4096):  # until the server closes
-                    continue
-        producer.send_batch([EventData("after")], partition_id="0", timeout=5)
+
+    async def beside() -> None:
+        async with producing(server, "wild") as producer:
+            await producer.send_batch([EventData("before")], partition_id="0", timeout=5)
+            for wild in (b"GET / HTTP/1.1\r\n\r\n", frames.AMQP_HEADER + b"\xff" * 8, b"\x00" * 64):
+                with socket.create_connection(("127.0.0.1", server.port), timeout=5) as peer:
+                    peer.sendall(wild)
+                    while peer.recv(4096):  # until the server closes
+                        continue
+            await producer.send_batch([EventData("after")], partition_id="0", timeout=5)
+
+    asyncio.run(beside())
     assert [event.body for event in server.events("wild")] == [b"before", b"after"]
     assert server.stats()["refused_connections"] == before + 3
 
@@ -410,21 +414,15 @@ def test_the_oldest_events_go_when_a_partition_is_full(caplog: pytest.LogCapture
     partition.close()
 
 
-def send(server: EventHubs, hub: str, *bodies: bytes) -> None:
-    with EventHubProducerClient.from_connection_string(server.connection_string(hub)) as producer:
-        for body in bodies:
-            producer.send_batch([EventData(body)], partition_id="0", timeout=5)
-
-
 def test_events_and_their_numbers_outlive_a_restart(tmp_path: Path) -> None:
     with running({"one": 1}, data=tmp_path) as server:
-        send(server, "one", b"a", b"b")
+        asyncio.run(publish(server, "one", "a", "b", partition_id="0"))
         with pytest.raises(SettingsError, match="locked"):
             EventHubs({"one": 1}, data=tmp_path).start()
         with pytest.raises(SettingsError, match="port"):
             EventHubs({"one": 1}, port=server.port).start()
     with running({"one": 2}, data=tmp_path) as server:
-        send(server, "one", b"c")
+        asyncio.run(publish(server, "one", "c", partition_id="0"))
         assert [(event.sequence, event.body) for event in server.events("one")] == [(0, b"a"), (1, b"b"), (2, b"c")]
     with pytest.raises(SettingsError, match="has 2 partitions"):
         EventHubs({"one": 1}, data=tmp_path).start()

@@ -288,8 +288,8 @@ def test_a_batch_is_taken_apart_and_delivered_with_the_brokers_annotations() -> 
 
 
 def test_annotations_that_are_only_passed_on_stay_as_they_came() -> None:
-    nested = b"\xf0" + bytes.fromhex("0000000c 00000001 f0 00000005 00000000 40")  # an array of an empty array
-    wild = b"\x00\x53\x72\xc1" + bytes((len(nested) + 5, 2)) + encode(Symbol("a")) + nested
+    nested = b"\xf0" + bytes.fromhex("0000000e 00000001 f0 00000005 00000000 40")  # an array of an empty array
+    wild = b"\x00\x53\x72\xc1" + bytes((len(nested) + 4, 2)) + encode(Symbol("a")) + nested
     brokers = section(messages.MESSAGE_ANNOTATIONS, {Symbol("x-opt-offset"): "mine"})
     for event in (wild, brokers):
         assert messages.publication(event, 0).events == [event]

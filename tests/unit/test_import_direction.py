@@ -22,7 +22,14 @@ MAY = {
     "shared.atlas": {"shared.records", "shared.naming", "shared.lineage"},
     "shared.azure": {"shared.settings"},
     "shared.state": {"shared.records", "shared.naming", "shared.atlas", "shared.azure"},
-    "shared.delivery": {"shared.records", "shared.naming", "shared.atlas", "shared.state", "shared.azure", "shared.settings"},
+    "shared.delivery": {
+        "shared.records",
+        "shared.naming",
+        "shared.atlas",
+        "shared.state",
+        "shared.azure",
+        "shared.settings",
+    },
     "shared.pipeline": {
         "shared.records",
         "shared.naming",
