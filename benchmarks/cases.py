@@ -61,17 +61,15 @@ def _postgres(tables: int) -> Callable[[Path], None]:
         from benchmarks.postgres_estate import build
         from shared.pipeline.app import App
         from shared.pipeline.offline import extract_to
-        from shared.settings import from_mapping
-        from tests.support.postgres import running
+        from shared.settings import Secret, from_mapping
+        from shared.settings.document import Place
+        from tests.support import postgres
 
-        with running(folder / f"pg{tables}") as server:
-            build(server.conninfo, tables)
-            document = {
-                "instances": {
-                    "estate": {"connector": "postgresql", "settings": server.settings, "include": ["estate.*"]}
-                }
-            }
-            app = App(from_mapping(document, {}), {})
+        with postgres.database("estate") as conninfo:
+            build(conninfo, tables)
+            settings = {k: v.reveal() if isinstance(v, Secret) else v for k, v in postgres.settings(conninfo).items()}
+            instance = {"connector": "postgresql", "settings": settings}
+            app = App(from_mapping({"instances": {"estate": instance}}, {}, Place(), offline=True), {})
             import psycopg  # noqa: F401 - its import is not what is measured
 
             meter = Meter()
@@ -157,10 +155,18 @@ def _pyapacheatlas(folder: Path) -> None:
     n = 100_000
     meter = Meter()
     with meter.running(n, "entities"):
-        held = [
-            AtlasEntity(f"t{i}", "postgresql_table", f"postgresql://x/t{i}", guid=-i - 1, attributes={}).to_json()
-            for i in range(n)
-        ]
+        schema = {"typeName": "postgresql_schema", "uniqueAttributes": {"qualifiedName": "postgresql://x/s"}}
+        held = []
+        for i in range(n):
+            entity = AtlasEntity(
+                f"table_{i}",
+                "postgresql_table",
+                f"postgresql://servers/crm.internal:5432/dbs/crm/schemas/public/tables/table_{i}",
+                guid=-i - 1,
+                attributes={"description": f"What table {i} is about"},
+                relationshipAttributes={"dbSchema": schema},
+            )
+            held.append(entity.to_json())
         (folder / "pya.json").write_text(json.dumps(held))
     meter.say()
 

@@ -171,6 +171,7 @@ class Splitter:
             return not (self.pending or previous == "," or before in SELECT_AFTER)
         if w in ("INSERT", "UPDATE", "DELETE", "MERGE"):
             goes_on = before in DML_AFTER or previous == "," or (kind == "WITH" and self.pending)
+            goes_on = goes_on or (before == "ON" and kind in ("CREATE", "ALTER"))  # ON DELETE CASCADE
             return not (goes_on or after == "JOIN" or (w == "UPDATE" and self._text(i + 1) == "("))
         if w == "SET":
             goes_on = kind in ("ALTER", "CREATE", "MERGE") or (kind == "UPDATE" and not self.set_seen)

@@ -51,7 +51,13 @@ class Names:
         fold = {NormalizationStrategy.LOWERCASE: str.lower, NormalizationStrategy.UPPERCASE: str.upper}
         # sqlglot folds case-insensitive names too; here they stay as written, because that is how they were created
         self._fold = fold.get(dialect.normalization_strategy, str) if name else str
+        self._exact = bool(name) and dialect.normalization_strategy in (*fold, NormalizationStrategy.CASE_SENSITIVE)
         self.ignored = _NO_TABLES.get(name, set())
+
+    def key(self, ref: Ref) -> str:
+        """What two spellings of one table share."""
+        name = str(ref.name)
+        return name if self._exact and not ref.temporary else name.casefold()
 
     def ref(self, table: exp.Table) -> Ref | None:
         """None for what is no table: a function's rows, a stage, a lateral column."""

@@ -14,7 +14,8 @@ from shared.errors import SettingsError
 from shared.settings.document import Place
 
 _FIELD = re.compile(r"[0-9*,/-]+")
-_NAMED_FIELD = re.compile(r"[0-9A-Za-z*,/-]+")
+_MONTH = re.compile(r"(?:[0-9*,/-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)+", re.I)
+_WEEKDAY = re.compile(r"(?:[0-9*,/-]|sun|mon|tue|wed|thu|fri|sat)+", re.I)
 _EXAMPLE = (
     'write `second minute hour day month weekday`, for example "0 0 2 * * *" (02:00 every day) or "0 */15 * * * *"'
 )
@@ -26,9 +27,11 @@ def check(schedule: str, where: Place | str = "") -> None:
     if len(fields) != 6:
         fix = f'add the seconds in front: "0 {" ".join(fields)}"' if len(fields) == 5 else _EXAMPLE
         raise SettingsError(f"a schedule has six fields, this one has {len(fields)}", where=str(where), fix=fix)
-    shapes = [_FIELD] * 4 + [_NAMED_FIELD] * 2
+    shapes = [*[_FIELD] * 4, _MONTH, _WEEKDAY]
     if not all(shape.fullmatch(field) for shape, field in zip(shapes, fields, strict=True)):
-        raise SettingsError("not a schedule: a field may hold numbers and * , - /", where=str(where), fix=_EXAMPLE)
+        raise SettingsError(
+            "not a schedule: a field may hold numbers, * , - / and short English names", where=str(where), fix=_EXAMPLE
+        )
     try:
         next_time(schedule, datetime(2024, 1, 1, tzinfo=UTC))
     except (ValueError, KeyError) as error:

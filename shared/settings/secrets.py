@@ -141,7 +141,8 @@ class Secrets:
             raise SecretUnresolved(
                 f"${{secret:{name}}} has no value: no Key Vault is configured",
                 where=str(where),
-                fix=f"set secrets.key_vault in hookline.yaml, or the environment variable {local}",
+                fix=f"set secrets.key_vault in hookline.yaml (it serves a connector's `settings:` only),"
+                f" or the environment variable {local}",
             )
         with self._lock:
             cached = self._cache.get(name)

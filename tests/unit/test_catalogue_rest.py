@@ -26,7 +26,7 @@ class Client:
         self.running = running
         self.session = requests.Session()
 
-    def __call__(self, method: str, path: str, body: Any = None, status: int = 200, **params: Any) -> Any:
+    def __call__(self, method: str, path: str, body: Any = None, status: Any = 200, **params: Any) -> Any:
         url = self.running.url + (path if path.startswith("//") else PREFIXES[0] + path).replace("//", "/", 1)
         answer = self.session.request(method, url, json=body, params=params, timeout=10)
         assert answer.status_code == status, answer.text
@@ -91,10 +91,10 @@ def test_typedefs(client: Client) -> None:
 
 
 def test_typedefs_are_posted_once_and_put_after_that(client: Client) -> None:
-    new = {"entityDefs": [{"name": "demo_file", "superTypes": ["DataSet"], "attributeDefs": []}]}
+    new: dict[str, Any] = {"entityDefs": [{"name": "demo_file", "superTypes": ["DataSet"], "attributeDefs": []}]}
     client("POST", "/types/typedefs", new)
     assert client("POST", "/types/typedefs", new, status=409)["errorCode"] == "ATLAS-409-00-001"
-    definition = new["entityDefs"][0]
+    definition: dict[str, Any] = new["entityDefs"][0]
     definition["attributeDefs"] = [{"name": "size", "typeName": "long", "isOptional": False}]
     assert "mandatory" in client("PUT", "/types/typedefs", new, status=400)["errorMessage"]
     definition["attributeDefs"][0]["isOptional"] = True

@@ -298,7 +298,7 @@ def meets(fault: Fault, expected: str, stored: int) -> Scenario:
         async with producing(server, hub) as producer:
             await producer.send_batch([EventData("warm")], timeout=5)
             server.faults.add(msgspec.structs.replace(fault, hub=hub))
-            seen = await outcome(producer.send_batch([EventData("x")], timeout=3))
+            seen = await outcome(producer.send_batch([EventData("x")], timeout=2.5))
         assert (seen, sum(event.body == b"x" for event in server.events(hub))) == (expected, stored)
 
     return meet
