@@ -90,9 +90,9 @@ def opened(file: BinaryIO, where: str, noun: str) -> tuple[BinaryIO, list[bytes]
             first.append(line.lstrip())
     if not first:
         raise BadInput("the file is empty", where=where, fix="upload it again")
-    if first[0][:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in first[0][:64]:
-        raise BadInput("the file is no UTF-8 text", where=where, fix="save it as UTF-8, then upload it again")
-    if not any(line[:1] in (b"{", b"[") for line in first):
+    if not any(line[:1] in (b"{", b"[") and b"\x00" not in line[:64] for line in first):
+        if first[0][:2] in (b"\xff\xfe", b"\xfe\xff") or b"\x00" in first[0][:64]:
+            raise BadInput("the file is no UTF-8 text", where=where, fix="save it as UTF-8, then upload it again")
         kind = "HTML or XML" if first[0][:1] == b"<" else "no JSON"
         fix = f"upload JSON: one {noun}, or one {noun} a line"
         raise BadInput(f"the file is {kind}", where=where, fix=fix)
@@ -143,9 +143,7 @@ def _is_lines(first: list[bytes]) -> bool:
     A document over many lines has an incomplete first line too; but where its second line is a whole object (`[`, then
     an element), its third cannot begin another one.
     """
-    if first[0][:1] == b"[":
-        return False
-    if first[0][:1] != b"{" or _is_whole(first[0]):
+    if first[0][:1] not in (b"{", b"[") or _is_whole(first[0]):
         return True
     return len(first) > 1 and _is_whole(first[1]) and (len(first) == 2 or first[2][:1] == b"{")
 

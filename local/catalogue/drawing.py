@@ -13,6 +13,8 @@ from local.catalogue.store import Entity
 
 CARD, CIRCLE, HEAD, ROW = 240, 52, 46, 18
 _GAP_X, _GAP_Y, _MARGIN = 90, 26, 24
+#: height of the name under a circle
+_LABEL = 16
 MAX_COLUMNS = 60
 
 
@@ -189,7 +191,13 @@ def _mean(values: list[float], default: float) -> float:
 
 
 def _curve(source: Node, target: Node) -> str:
-    return _path(source.x + source.width, source.middle, target.x, target.middle)
+    """From the right of one to the left of the other; what flows back goes round underneath."""
+    if target.x >= source.x + source.width:
+        return _path(source.x + source.width, source.middle, target.x, target.middle)
+    x1, x2 = source.x + source.width / 2, target.x + target.width / 2
+    y1, y2 = source.y + source.height, target.y + target.height + (_LABEL if target.process else 0)
+    deep = max(y1, y2) + _GAP_Y + _LABEL
+    return f"M{x1:.0f} {y1:.0f} C{x1:.0f} {deep:.0f} {x2:.0f} {deep:.0f} {x2:.0f} {y2:.0f}"
 
 
 def _path(x1: float, y1: float, x2: float, y2: float) -> str:

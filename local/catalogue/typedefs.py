@@ -72,7 +72,7 @@ class Reference(NamedTuple):
 
 
 class EntityType(NamedTuple):
-    """A type with all that it inherits. `parents`: required references, of which one is enough (see README)."""
+    """A type with all that it inherits. `parents`: required references, of which one is enough."""
 
     name: str
     ancestors: frozenset[str]

@@ -58,6 +58,8 @@ def main(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    if hasattr(signal, "SIGTTIN"):  # in the background of a terminal, reading fails instead of stopping the process
+        signal.signal(signal.SIGTTIN, signal.SIG_IGN)
     server = EventHubs(hubs, data=data, port=port, consumer_groups=groups, retention=retention, key=key)
     try:
         server.start()
@@ -77,10 +79,18 @@ def _write(line: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def _read() -> bytes:
+    try:
+        return os.read(sys.stdin.fileno(), _MAX_LINE) if sys.stdin is not None else b""
+    except OSError as error:
+        logging.info("standard input cannot be read (%s): no more faults from there", error)
+        return b""
+
+
 def _control(server: EventHubs) -> None:
     """Read the descriptor itself: a thread that blocks in `sys.stdin` would hold its lock when the interpreter ends."""
     rest = b""
-    while sys.stdin is not None and (chunk := os.read(sys.stdin.fileno(), _MAX_LINE)):
+    while chunk := _read():
         *lines, rest = (rest + chunk).split(b"\n")
         for line in filter(None, map(bytes.strip, lines)):
             _write(obey(line, server))

@@ -5,19 +5,20 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
+import re
 import time
 from typing import Any, ClassVar
 
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
-from sqlglot.errors import ParseError, TokenError
+from sqlglot.errors import ErrorLevel, ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from shared.lineage.dialects import canonical
 from shared.lineage.model import Problem, Routine, ScriptLineage, Statement, TableName
 from shared.lineage.rewriting import balanced, instead, prepared, too_deep, without_output
 from shared.lineage.splitting import Header, Piece, Splitter
-from shared.lineage.tables import Names, Ref, Tables, tables_of
+from shared.lineage.tables import Names, Tables, tables_of
 from shared.lineage.words import QUIET, READ, word
 
 #: a longer text is a dump, not a script
@@ -26,6 +27,8 @@ MAX_PROBLEMS = 50
 #: bodies within bodies: DO $$ .. EXECUTE $q$ .. $q$ .. $$
 MAX_BODIES = 3
 
+
+_MISSING = re.compile(r"^Required keyword: '\w+' missing for <class '[\w.]*\.(\w+)'>")
 
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # what it warns of comes back as problems, with a line
 
@@ -67,13 +70,15 @@ class Script:
             self._problem(1, f"the text is longer than {MAX_TEXT:,} characters; nothing of it was read")
         else:
             self._text(self.sql, 0, None, 0)
-        everything, shares = _Flow(), dict[int, _Flow]()
+        everything, shares = _Flow(self.names), dict[int, _Flow]()
         for _, tables, routine in self.statements:
             everything.add(tables)
-            shares.setdefault(id(routine) if routine else 0, _Flow()).add(tables)
+            shares.setdefault(id(routine) if routine else 0, _Flow(self.names)).add(tables)
         if self.dropped:
             self.problems.append((Problem("the whole script", f"{self.dropped} more problems are not listed"), None))
-        routines = [self._routine(header, end, shares.get(key, _Flow())) for key, (header, end) in self.ends.items()]
+        routines = [
+            self._routine(header, end, shares.get(key, _Flow(self.names))) for key, (header, end) in self.ends.items()
+        ]
         return ScriptLineage(
             inputs=tuple(everything.inputs.values()),
             outputs=tuple(everything.outputs.values()),
@@ -189,7 +194,7 @@ class Script:
                 instead(tokens[called], TokenType.NULL),
             ]
         try:
-            parsed = self.dialect.parser().parse(tokens, text)
+            parsed = self._parsed(tokens, text)
         except ParseError as error:
             at, why = _first(error, line - offset)
             self._problem(at + offset, why, piece.routine)
@@ -202,6 +207,20 @@ class Script:
                 tables = tables._replace(outputs=(*tables.outputs, *extra))
                 self._keep(tables, line, piece.routine)
 
+    def _parsed(self, tokens: list[Token], text: str) -> list[Any]:
+        """Raises ParseError. A function with too few arguments is none: `dbo.split(x)` is not sqlglot's SPLIT."""
+        try:
+            return list(self.dialect.parser().parse(tokens, text))
+        except ParseError as error:
+            if not _is_about_arguments(error):
+                raise
+        try:
+            self.dialect.parser(error_level=ErrorLevel.RAISE, max_errors=100).parse(tokens, text)
+        except ParseError as error:
+            if not _is_about_arguments(error):
+                raise
+        return list(self.dialect.parser(error_level=ErrorLevel.IGNORE).parse(tokens, text))
+
     def _keep(self, tables: Tables, line: int, routine: Header | None) -> None:
         if tables.inputs or tables.outputs:
             inputs, outputs = tuple(r.name for r in tables.inputs), tuple(r.name for r in tables.outputs)
@@ -211,7 +230,8 @@ class Script:
 class _Flow:
     """Inputs and outputs of a sequence of statements, with temporary tables followed through."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Names) -> None:
+        self._names = names
         self.inputs: dict[str, TableName] = {}
         self.outputs: dict[str, TableName] = {}
         self.behind: dict[str, dict[str, TableName]] = {}  # temporary table -> what fed it
@@ -219,14 +239,14 @@ class _Flow:
     def add(self, tables: Tables) -> None:
         sources: dict[str, TableName] = {}
         for ref in tables.inputs:
-            key = _key(ref)
+            key = self._names.key(ref)
             if key in self.behind:
                 sources.update(self.behind[key])
             elif not ref.temporary:
                 sources[key] = ref.name
         kept = []
         for ref in tables.outputs:
-            key = _key(ref)
+            key = self._names.key(ref)
             if ref.temporary or key in self.behind:
                 self.behind.setdefault(key, {}).update(sources)
             else:
@@ -238,8 +258,10 @@ class _Flow:
                     self.inputs.setdefault(key, name)
 
 
-def _key(ref: Ref) -> str:
-    return str(ref.name).casefold()
+def _is_about_arguments(error: ParseError) -> bool:
+    """Whether all that is wrong is that functions lack arguments."""
+    found = [_MISSING.search(str(e.get("description"))) for e in error.errors]
+    return bool(found) and all(f is not None and issubclass(getattr(exp, f[1], object), exp.Func) for f in found)
 
 
 def _first(error: ParseError, line: int) -> tuple[int, str]:

@@ -81,7 +81,7 @@ class Notifications(Hub, frozen=True):
     """The hub that Purview writes entity notifications to."""
 
     hub: str = "purview-notifications"
-    connection: str = "PurviewNotifications"
+    connection: str = "HooklineNotifications"
     consumer_group: str = "hookline"
 
 

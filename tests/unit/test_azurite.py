@@ -18,7 +18,7 @@ ANY = (0, 0, 0)
 
 
 def container(connection_string: str) -> ContainerClient:
-    return ContainerClient.from_connection_string(connection_string, "c", retry_total=0)
+    return ContainerClient.from_connection_string(connection_string, "landing", retry_total=0)
 
 
 def test_it_keeps_its_data_in_a_location(tmp_path: Path) -> None:

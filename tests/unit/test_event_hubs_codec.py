@@ -9,7 +9,7 @@ import hmac
 import struct
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -400,9 +400,10 @@ class Wire(asyncio.Transport):
 
 
 @pytest.fixture(scope="module")
-def namespace() -> Namespace:
+def namespace() -> Iterator[Namespace]:
     hub = Hub("h", 1, data=None, retention=1 << 20)
-    return Namespace([hub], Faults(), lambda *_: "", 4096)
+    yield Namespace([hub], Faults(), lambda *_: "", 4096)
+    hub.close()
 
 
 def connected(namespace: Namespace) -> tuple[Connection, Wire]:
