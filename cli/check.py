@@ -16,7 +16,7 @@ from shared.errors import HooklineError, UsageError
 from shared.pipeline.app import App
 
 
-@click.command()
+@click.command(short_help="Is everything right, and does everything answer?")
 @click.argument("instance", required=False)
 @click.pass_obj
 def check(config: Path | None, instance: str | None) -> None:
@@ -30,7 +30,7 @@ def check(config: Path | None, instance: str | None) -> None:
         if not line.ok:
             failed += 1
             if line.fix:
-                out.print(f"     [bold]fix[/bold] {escape(line.fix)}")
+                out.print(f"     [bold]fix:[/bold] {escape(line.fix)}")
     sys.exit(1 if failed else 0)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import click
 
 from cli.output import complain
-from shared.errors import HooklineError
+from shared.errors import HooklineError, UsageError
 
-#: command -> module that defines it (a click command of the same name, `-` as `_`); loaded when it is called
+#: command -> module that defines it (a click command of the same name); loaded when it is called
 COMMANDS = {
     "run": "cli.run",
     "test": "cli.test",
@@ -43,6 +45,17 @@ class Lazy(click.Group):
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], COMMANDS, 1)
+            raise UsageError(
+                f"there is no command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+                fix=f"there are: {', '.join(COMMANDS)}; `./hookline --help` explains them",
+            )
+        return super().resolve_command(ctx, args)
+
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
@@ -50,35 +63,48 @@ class Lazy(click.Group):
     "-c",
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="HOOKLINE_CONFIG",
-    help="hookline.yaml to use (default: ./hookline.yaml; without one, the sample that `run` sets up).",
+    help="hookline.yaml to use. Default: ./hookline.yaml; without one, `run` sets up a sample.",
 )
 @click.pass_context
 def hookline(ctx: click.Context, config: Path | None) -> None:
-    r"""Metadata and lineage into Microsoft Purview, from what Purview does not scan.
+    """Metadata and lineage into Microsoft Purview, from what Purview does not scan.
 
     \b
-    First steps:  ./hookline run --once     the whole flow on this machine, with a sample database
-                  ./hookline run            the same, and it stays up; drop files into landing/uploads/
-                  ./hookline check          is my hookline.yaml right, does everything answer?
-    """
+    First steps:
+      ./hookline run --once    the whole flow on this machine, with a sample database
+      ./hookline run           the same, and it stays up: drop files into landing/uploads/
+      ./hookline check         is my hookline.yaml right, does everything answer?
+
+    Exit codes: 0 all is well, 1 something was refused or lost, 2 usage or configuration.
+    """  # noqa: D301 - \b is click's sign for lines that stay as they are
     ctx.obj = config
 
 
-def main(arguments: list[str] | None = None) -> Any:
-    """Run a command; an expected error is told in three lines, without a traceback."""
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command; a user's mistake is told in two lines, without a traceback."""
     try:
         hookline.main(args=arguments, prog_name="./hookline", standalone_mode=False)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(2)
+    except click.ClickException as error:
+        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "./hookline"
+        complain(UsageError(error.format_message(), fix=f"`{path} --help` shows how it is called"))
+        sys.exit(2)
     except click.Abort:
-        complain("stopped")
+        sys.stderr.write("stopped\n")
         sys.exit(130)
     except HooklineError as error:
         complain(error)
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        sys.stderr.close()
+        # whoever read our output has seen enough; what is still buffered must not fail when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        complain(UsageError(error.strerror or str(error), where=str(error.filename), fix="check path and permissions"))
+        sys.exit(2)
+    sys.exit(0)

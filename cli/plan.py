@@ -9,16 +9,18 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from cli.context import app_for, settings_for
+from cli.context import about, app_for, settings_for
 from cli.output import err, out
 from cli.output import refusal as show_refusal
 from shared.errors import UsageError
 from shared.pipeline.app import App
 
 
-@click.command()
-@click.argument("target")
-@click.option("--names", type=int, default=10, show_default=True, help="How many names of each kind to show.")
+@click.command(short_help="What a scan or a file would create, change, delete.")
+@click.argument("target", metavar="INSTANCE|FILE")
+@click.option(
+    "--names", type=click.IntRange(0), default=10, show_default=True, help="How many names of each kind to show."
+)
 @click.pass_obj
 def plan(config: Path | None, target: str, names: int) -> None:
     """What a scan of INSTANCE, or publishing FILE, would create, change and delete. Nothing is sent.
@@ -27,17 +29,20 @@ def plan(config: Path | None, target: str, names: int) -> None:
     """
     from shared.pipeline.planning import plan_file, plan_instance
 
-    settings = settings_for(config)
     path = Path(target)
-    if path.is_file():
-        app = _app(config, settings, needed=False)
+    app = _app(config)
+    if path.is_dir():
+        raise UsageError("this is a folder", where=target, fix="name one of its files, or an instance")
+    if path.exists():
+        path.open("rb").close()
         result = plan_file(path, app)
     else:
-        app = _app(config, settings, needed=True)
-        assert app is not None
-        if target not in app.settings.instances and target not in app.settings.disabled:
-            raise UsageError(f"{target!r} is neither a file nor an instance", fix="instances: ./hookline status")
-        with tempfile.TemporaryDirectory() as folder:
+        known = sorted([*app.settings.instances, *app.settings.disabled]) if app is not None else []
+        if app is None or target not in known:
+            raise UsageError(
+                f"{target!r} is neither a file nor an instance", fix=f"instances: {', '.join(known) or 'none'}"
+            )
+        with tempfile.TemporaryDirectory() as folder, about(target):
             result = plan_instance(target, app, Path(folder))
     for refused in result.refused:
         show_refusal(target, refused)
@@ -56,13 +61,13 @@ def plan(config: Path | None, target: str, names: int) -> None:
     sys.exit(1 if result.refused else 0)
 
 
-def _app(config: Path | None, settings: object, *, needed: bool) -> App | None:
+def _app(config: Path | None) -> App | None:
+    """With the storage there is; without, hookline.yaml alone will do, and for a file not even that."""
     try:
         return app_for(config)
     except UsageError:
+        settings = settings_for(config, offline=True)
         if settings is not None:
-            return App(settings)  # type: ignore[arg-type]
-        if needed:
-            raise
+            return App(settings)
         err.print("[dim]no hookline.yaml and no running stack: everything counts as new[/dim]")
         return None

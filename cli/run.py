@@ -3,70 +3,94 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-import requests
 from rich.markup import escape
 
-from cli.context import LOCAL, ROOT, settings_for
-from cli.output import err, out
+from cli.context import DEFAULT, LOCAL, ROOT, RUN, app_of, settings_for
+from cli.output import err, plural, step
 
 if TYPE_CHECKING:
+    from types import FrameType
+
+    from cli.progress import Progress
+    from cli.uploads import Uploads
     from local.stack import Stack
     from shared.pipeline.app import App
 
 #: files dropped here are uploaded into the container `landing`
-DROP = Path("landing")
-ONCE_SECONDS = 300
+DROP = Path("landing") / "uploads"
+SAMPLES = ROOT / "local" / "samples" / "jobs"
+CATALOGUE_PORT = 8400
+LOOK_SECONDS = 0.3
+#: `run --once` says what it waits for when nothing happened for so long
+QUIET_SECONDS = 10
 
 
-@click.command()
+@click.command(short_help="The whole flow on this machine.")
 @click.option("--once", is_flag=True, help="Scan everything, take it through to confirmed, report, and stop.")
 @click.option(
-    "--port", type=int, default=None, help="Port of the catalogue's page [default: 8400; any free with --once]."
+    "--port",
+    type=click.IntRange(0, 65535),
+    help=f"Port of the catalogue's page, 0 for any free one. Default: {CATALOGUE_PORT}; with --once any free one.",
+)
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="With --once: the report as JSON, too.")
+@click.option(
+    "--timeout", type=click.IntRange(1), default=300, show_default=True, help="With --once: give up after SECONDS."
 )
 @click.pass_obj
-def run(config: Path | None, once: bool, port: int | None) -> None:
+def run(config: Path | None, once: bool, port: int | None, report: Path | None, timeout: int) -> None:
     """Everything up on this machine: storage, Event Hubs, the function app, and a catalogue to look at.
 
-    Without a hookline.yaml it uses a sample: a small shop database and one job file of each format.
-    With one, your sources are scanned for real; what they hold goes into the local catalogue, not into Purview.
+    Without a hookline.yaml it uses a sample: a small shop database and one job file of each format. With one, your
+    sources are scanned for real; what they hold goes into the local catalogue, not into Purview.
+
+    It stays up and shows what happens as files are dropped into landing/uploads/; Ctrl-C ends it. What it holds is
+    kept for the next time. With --once it begins with nothing, ends by itself, and the exit code is 1 if anything was
+    rejected or lost.
     """
-    from local.stack import Stack, stop_on_signals
+    from local.running import claim
+    from local.stack import Stack
 
-    stopped = stop_on_signals()
-    settings = settings_for(config)  # a wrong file is told before anything starts
-    folder = LOCAL / ("once" if once else "run")
-    if once:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    sample = settings is None
-    path = _sample_config(folder) if sample else (config or Path("hookline.yaml")).resolve()
-    if settings is not None:
-        for error in settings.disabled.values():
-            err.print(f"[yellow]disabled[/yellow] {escape(str(error))}")
-    with Stack(folder, path, port=port if port is not None else (0 if once else 8400), progress=_step) as stack:
-        err.print(f"catalogue {stack.url}   app {stack.app_url}   logs {folder / 'logs'}")
-        app = _app(stack)
-        uploads = _Uploads(app, [ROOT / "local" / "samples" / "jobs"] if sample else [], DROP / "uploads")
+    if report is not None and not once:
+        raise click.UsageError("--report goes with --once")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts us with & has it ignored
+    signal.signal(signal.SIGTERM, _end)
+    settings = settings_for(config, offline=True)  # a wrong file is told before anything starts
+    if report is not None:
+        report.open("ab").close()
+    for error in settings.disabled.values() if settings is not None else ():
+        err.print(f"[yellow]disabled[/yellow] {escape(str(error))}")
+    folder = LOCAL / "once" if once else RUN
+    with claim(folder):
         if once:
-            code = _once(stack, app, uploads, stopped.is_set)
-            sys.exit(code)
-        (DROP / "uploads").mkdir(parents=True, exist_ok=True)
-        err.print(f"drop files into {DROP / 'uploads'}/ (formats: ./hookline formats); Ctrl-C stops")
-        while not stopped.wait(0.5):
-            uploads.sync()
-            for done in stack.watch():
-                _show(done)
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = _sample_config(folder) if settings is None else (config or DEFAULT).absolute()
+        folders = [*([SAMPLES] if settings is None else []), DROP]
+        catalogue_port = port if port is not None else 0 if once else CATALOGUE_PORT
+        with Stack(folder, path, port=catalogue_port, progress=step) as stack:
+            from cli.progress import Progress
+            from cli.uploads import Uploads
+
+            app = app_of(stack.environ)
+            uploads, progress = Uploads(app, folders), Progress(app)
+            if once:
+                code = _once(stack, app, uploads, progress, report, timeout)
+            else:
+                _stay(stack, uploads, progress, folder)
+                code = 0
+            step("stopping")
+    sys.exit(code)
 
 
-def _step(text: str) -> None:
-    err.print(f"[dim]- {escape(text)}[/dim]")
+def _end(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _sample_config(folder: Path) -> Path:
@@ -79,89 +103,61 @@ def _sample_config(folder: Path) -> Path:
     path = folder / "sample.yaml"
     path.write_text(
         "instances:\n  shop:\n    connector: sqlite\n    schedule: '0 */5 * * * *'\n"
-        f"    settings: {{path: '{database.as_posix()}'}}\n"
+        f"    settings: {{path: '{database.as_posix()}', host: shop}}\n",
+        "utf-8",
     )
     return path
 
 
-def _app(stack: Stack) -> App:
-    import os
-
-    from shared.pipeline.app import App
-    from shared.settings import load
-
-    environ = {**os.environ, **stack.environ}
-    return App(load(Path(environ["HOOKLINE_CONFIG"]), environ), environ)
-
-
-class _Uploads:
-    """Copies files of local folders into landing/uploads, once per version."""
-
-    def __init__(self, app: App, samples: list[Path], drop: Path) -> None:
-        self._app = app
-        self._folders = [*samples, drop]
-        self._seen: dict[Path, tuple[int, int]] = {}
-
-    def sync(self) -> int:
-        count = 0
-        for folder in self._folders:
-            for path in sorted(folder.rglob("*")) if folder.exists() else []:
-                if not path.is_file() or path.name.startswith("."):
-                    continue
-                stat = path.stat()
-                version = (stat.st_mtime_ns, stat.st_size)
-                if self._seen.get(path) == version or time.time() - stat.st_mtime < 0.3:
-                    continue
-                target = f"uploads/{path.relative_to(folder).as_posix()}"
-                with path.open("rb") as file:
-                    self._app.landing.get_blob_client(target).upload_blob(file, overwrite=True)
-                self._seen[path] = version
-                count += 1
-                err.print(f"  landed     {escape(target)}")
-        return count
-
-
-def _show(done: dict[str, Any]) -> None:
-    """One line per piece of work; the timers only when they fail."""
-    function, outcome = str(done.get("function", "")), str(done.get("outcome", ""))
-    if outcome == "ok" and function in ("schedule", "sweep", "confirm", "health", "status"):
+def _stay(stack: Stack, uploads: Uploads, progress: Progress, folder: Path) -> None:
+    """Show what happens until Ctrl-C."""
+    DROP.mkdir(parents=True, exist_ok=True)
+    for label, text in (
+        ("catalogue", f"{stack.url}   assets and lineage, to look at"),
+        ("drop files", f"{DROP.absolute()}/   (./hookline formats tells which)"),
+        ("OpenLineage", f"{stack.app_url}/api/v1/lineage"),
+        ("ask", "./hookline status | rejected | scan INSTANCE | plan FILE, in another terminal"),
+        ("logs", str(folder / "logs")),
+    ):
+        err.print(f"[bold]{label:12}[/bold] {escape(text)}")
+    err.print("[dim]Ctrl-C stops it[/dim]")
+    try:
+        stack.fire("schedule")
+        while True:
+            progress.show(stack.watch())
+            uploads.sync()
+            time.sleep(LOOK_SECONDS)
+    except KeyboardInterrupt:
         return
-    detail = escape(str(done.get("trigger", "")))
-    colour = "green" if outcome == "ok" else "red"
-    error = f"  {escape(str(done['error']))}" if done.get("error") else ""
-    err.print(
-        f"  {function:10} [{colour}]{outcome}[/{colour}] {detail} [dim]{done.get('seconds', 0):.2f} s[/dim]{error}"
-    )
 
 
-def _once(stack: Stack, app: App, uploads: _Uploads, stopped: Callable[[], bool]) -> int:
+def _once(stack: Stack, app: App, uploads: Uploads, progress: Progress, file: Path | None, timeout: int) -> int:
     """All due scans and landed files through to a final receipt; the report; 0 when everything was confirmed."""
     from cli.report import report
 
-    started = time.perf_counter()
-    uploads.sync()
-    requests.post(f"{stack.app_url}/local/fire/schedule", timeout=60).raise_for_status()
-    deadline = time.monotonic() + ONCE_SECONDS
-    fired = time.monotonic()
-    shown = ""
-    while time.monotonic() < deadline and not stopped():
-        for done in stack.watch():
-            _show(done)
-        idle = requests.get(f"{stack.app_url}/local/idle", timeout=60).json()["idle"]
+    started = quiet_since = time.monotonic()
+    uploads.sync(settled=True)
+    stack.fire("schedule")
+    while True:
+        done = list(stack.watch())
+        progress.show(done)
+        idle = stack.idle()
         waiting = sum(1 for receipt in app.receipts.all() if not receipt.final)
         scanning = _scanning(app)
-        if idle and not waiting and not scanning:
+        if idle["idle"] and not waiting and not scanning:
             break
-        line = f"waiting for {waiting} file(s) to be confirmed, {scanning} scan(s) to finish"
-        if line != shown:
-            _step(line)
-            shown = line
-        if time.monotonic() - fired > 2:
-            requests.post(f"{stack.app_url}/local/fire/sweep", timeout=60).raise_for_status()
-            fired = time.monotonic()
-        time.sleep(0.3)
-    out.print()
-    return report(app, seconds=time.perf_counter() - started)
+        moment = time.monotonic()
+        if moment - started > timeout:
+            err.print(f"[red]given up after {timeout} s[/red]")
+            break
+        if done:
+            quiet_since = moment
+        elif moment - quiet_since > QUIET_SECONDS:
+            quiet_since = moment
+            step(f"waiting for {plural(waiting, 'file')} to be confirmed, {plural(scanning, 'scan')} to end")
+        time.sleep(LOOK_SECONDS)
+    progress.show(stack.watch())
+    return report(app, seconds=time.monotonic() - started, idle=idle, file=file)
 
 
 def _scanning(app: App) -> int:

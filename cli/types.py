@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,13 +11,16 @@ from cli.context import app_for
 from cli.output import out
 from shared.errors import UsageError
 
+if TYPE_CHECKING:
+    from shared.delivery.typedefs import TypedefSync
 
-@click.group()
+
+@click.group(short_help="Hookline's own typedefs in the account: compare, create.")
 def types() -> None:
     """Hookline's own typedefs: compare them with the account's, create what is missing."""
 
 
-def _sync(config: Path | None) -> object:
+def _sync(config: Path | None) -> TypedefSync:
     app = app_for(config)
     if app.typedefs is None:
         raise UsageError("typedefs go over REST, and no account is configured", fix="set purview.account")
@@ -27,11 +31,7 @@ def _sync(config: Path | None) -> object:
 @click.pass_obj
 def diff(config: Path | None) -> None:
     """What `push` would create or extend."""
-    from shared.delivery.typedefs import TypedefSync
-
-    sync = _sync(config)
-    assert isinstance(sync, TypedefSync)
-    missing, changed = sync.diff()
+    missing, changed = _sync(config).diff()
     for name in missing:
         out.print(f"create {name}")
     for name in changed:
@@ -44,9 +44,5 @@ def diff(config: Path | None) -> None:
 @click.pass_obj
 def push(config: Path | None) -> None:
     """Create what is missing, extend what has grown. Never removes anything."""
-    from shared.delivery.typedefs import TypedefSync
-
-    sync = _sync(config)
-    assert isinstance(sync, TypedefSync)
-    missing, changed = sync.push()
+    missing, changed = _sync(config).push()
     out.print(f"created {len(missing)}, extended {len(changed)}")

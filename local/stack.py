@@ -2,122 +2,62 @@
 
 Each is a process of its own, as in Azure, so that any of them can be killed. What they write lies below one folder;
 their logs too. The app's settings are those of the user with the `purview` section pointed at the stand-ins.
+
+    with Stack(Path(".hookline/run"), Path("hookline.yaml")) as stack:
+        stack.fire("schedule")
+        for done in stack.watch(): ...
 """
 
 from __future__ import annotations
 
 import json
-import os
-import queue
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
+import requests
 import yaml
 
 from local import azurite
-from shared.errors import HooklineError
+from local.part import Part, StackError
+from local.running import SETTINGS
 
 ROOT = Path(__file__).parents[1]
 HOOK, NOTIFICATIONS = "purview-hook", "purview-notifications"
-READY_SECONDS = 60
-
-
-class StackError(HooklineError):
-    """A part of the local stack did not start or has died."""
-
-
-class Part:
-    """One child process that says a JSON line when it is ready, and goes on to print JSON lines."""
-
-    def __init__(self, name: str, arguments: list[str], logs: Path, environ: dict[str, str]) -> None:
-        self.name = name
-        self.log = logs / f"{name}.log"
-        logs.mkdir(parents=True, exist_ok=True)
-        self._errors: IO[bytes] = self.log.open("wb")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            cwd=ROOT,
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        threading.Thread(target=self._read, name=f"{name}-output", daemon=True).start()
-        self.ready = self._first()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            try:
-                said = json.loads(line)
-            except ValueError:
-                self._errors.write(line)
-                continue
-            if isinstance(said, dict):
-                self._lines.put(said)
-        self._lines.put(None)
-
-    def _first(self) -> dict[str, Any]:
-        try:
-            said = self._lines.get(timeout=READY_SECONDS)
-        except queue.Empty:
-            said = None
-        if said is None:
-            self.stop()
-            raise StackError(f"{self.name} did not start", where=str(self.log), fix=self.last_words())
-        return said
-
-    def said(self) -> Iterator[dict[str, Any]]:
-        """The lines printed since the last call. Raises StackError when the process is gone."""
-        while True:
-            try:
-                line = self._lines.get_nowait()
-            except queue.Empty:
-                break
-            if line is not None:
-                yield line
-        if self.process.poll() is not None:
-            raise StackError(
-                f"{self.name} has stopped (exit {self.process.returncode})", where=str(self.log), fix=self.last_words()
-            )
-
-    def last_words(self) -> str:
-        self._errors.flush()
-        tail = self.log.read_text(errors="replace").strip().splitlines()[-3:]
-        return " | ".join(tail) or "its log is empty"
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait(5)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        self._errors.close()
+#: what takes minutes or hours in Azure takes seconds here
+WAITS = {"ask_after_seconds": 2, "overdue_after_seconds": 15, "sweep_after_seconds": 10}
+SWEEP = "*/5 * * * * *"
+#: a queue message that failed is tried again after so long
+TRY_AGAIN = {"AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:02"}
+ANSWER_SECONDS = 60
 
 
 class Stack(AbstractContextManager["Stack"]):
-    """The local stack over one folder. `environ` is what the app (and the command line) needs to work with it."""
+    """The local stack over one folder. `environ` is what the app (and the command line) needs to work with it.
 
-    def __init__(self, folder: Path, config: Path, *, port: int = 8400, progress: Callable[[str], None] | None = None):
+    port: of the catalogue; app_port: of the function app's HTTP endpoints; 0 for any free one.
+    waits: instead of the product's `limits` of the same names; default WAITS.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: Path,
+        *,
+        port: int = 0,
+        app_port: int = 0,
+        waits: dict[str, int] | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
         self.folder = folder
         self.config = config
-        self.port = port
         self.environ: dict[str, str] = {}
         self.url = ""
         self.app_url = ""
+        self._ports = port, app_port
+        self._waits = WAITS if waits is None else waits
         self._progress = progress or (lambda _: None)
         self._parts: list[Part] = []
         self._azurite: azurite.Azurite | None = None
@@ -135,46 +75,25 @@ class Stack(AbstractContextManager["Stack"]):
     ) -> None:
         self.close()
 
+    # ---- up and down
+
     def _start(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        storage = self.folder / "storage"
+        storage.mkdir(parents=True, exist_ok=True)
         home = ROOT / ".hookline"
         azurite.ensure_installed(home, self._progress)
-        self._progress("starting storage (Azurite)")
-        storage = self.folder / "storage"
-        storage.mkdir(exist_ok=True)
+        self._progress("starting Event Hubs stand-in, storage (Azurite)")
+        of_hubs = ["--hub", f"{HOOK}:4", "--hub", f"{NOTIFICATIONS}:2", "--consumer-group", "hookline"]
+        hubs = self._part("event_hubs", "--port", "0", *of_hubs, "--data", str(self.folder / "hubs"))
         self._azurite = azurite.start((0, 0, 0), home, location=storage)
-        self._progress("starting Event Hubs stand-in")
-        groups = ["--consumer-group", "purview", "--consumer-group", "hookline"]
-        hubs = self._part(
-            "event_hubs",
-            [
-                "--port",
-                "0",
-                "--hub",
-                f"{HOOK}:4",
-                "--hub",
-                f"{NOTIFICATIONS}:2",
-                *groups,
-                "--data",
-                str(self.folder / "hubs"),
-            ],
-        )
-        connection = str(hubs.ready["connection_string"])
-        self._progress("starting catalogue")
-        names = ["--hook", HOOK, "--notifications", NOTIFICATIONS]
+        connection = str(hubs.ready()["connection_string"])
+        self._progress("starting catalogue, function app (Microsoft's azure-functions-runtime)")
+        of_catalogue = ["--hub-connection", connection, "--hook", HOOK, "--notifications", NOTIFICATIONS]
+        port, app_port = self._ports
         catalogue = self._part(
-            "catalogue",
-            [
-                "--port",
-                str(self.port),
-                "--hub-connection",
-                connection,
-                *names,
-                "--data",
-                str(self.folder / "catalogue"),
-            ],
+            "catalogue", "--port", str(port), *of_catalogue, "--data", str(self.folder / "catalogue")
         )
-        self.url = catalogue.ready["url"]
+        self.url = str(catalogue.ready()["url"])
         self.environ = {
             "HOOKLINE_CONFIG": str(self._derived_config()),
             "HooklineStorage": self._azurite.connection_string,
@@ -183,53 +102,88 @@ class Stack(AbstractContextManager["Stack"]):
             "HooklineNotifications": connection,
             "HOOKLINE_NOTIFICATIONS_HUB": NOTIFICATIONS,
             "HOOKLINE_NOTIFICATIONS_GROUP": "hookline",
+            "HOOKLINE_SWEEP": SWEEP,
+            **TRY_AGAIN,
         }
-        settings = self.folder / "local.settings.json"
-        settings.write_text(json.dumps(self.environ, indent=1))
-        self._progress("starting the function app (Microsoft's azure-functions-runtime)")
-        self.host = self._part("trigger_host", ["--app", str(ROOT), "--settings", str(settings), "--port", "0"])
-        self.app_url = f"http://127.0.0.1:{self.host.ready['port']}"
+        self._settings = self.folder / "app.settings.json"
+        self._settings.write_text(json.dumps(self.environ, indent=1), "utf-8")
+        self.start_app(app_port)
+        (self.folder / SETTINGS).write_text(json.dumps(self.environ, indent=1), "utf-8")
 
-    def _part(self, name: str, arguments: list[str]) -> Part:
-        environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-        part = Part(name, [f"local.{name}", *arguments], self.folder / "logs", environ)
+    def _part(self, name: str, *arguments: str) -> Part:
+        part = Part(name, list(arguments), self.folder / "logs")
         self._parts.append(part)
         return part
 
     def _derived_config(self) -> Path:
         """The user's hookline.yaml, with Purview replaced by the local catalogue and short waits."""
-        document = yaml.safe_load(self.config.read_text()) or {}
+        document = yaml.safe_load(self.config.read_text("utf-8")) or {}
         document["purview"] = {
             "endpoint": self.url,
             "auth": "none",
             "hook": {"hub": HOOK},
             "notifications": {"hub": NOTIFICATIONS},
         }
-        waits = {"ask_after_seconds": 2, "overdue_after_seconds": 15, "sweep_after_seconds": 10}
-        document["limits"] = {**(document.get("limits") or {}), **waits}
+        document["limits"] = {**(document.get("limits") or {}), **self._waits}
         target = self.folder / "hookline.yaml"
-        target.write_text(yaml.safe_dump(document, sort_keys=False))
+        target.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
         return target
+
+    def start_app(self, port: int = 0) -> None:
+        """Start the function app; again, after `kill_app`."""
+        self.app = self._part(
+            "trigger_host", "--app", str(ROOT), "--settings", str(self._settings), "--port", str(port)
+        )
+        self.app_url = f"http://127.0.0.1:{self.app.ready()['port']}"
+
+    def kill_app(self) -> None:
+        """End the function app as a crash would, without a word."""
+        self.app.process.kill()
+        self.app.stop()
+        self._parts.remove(self.app)
+
+    def close(self) -> None:
+        """Take everything down: the app first, which still writes to the others."""
+        while self._parts:
+            part = self._parts.pop()
+            if part.name != "trigger_host":
+                for other in self._parts:
+                    other.ask_to_stop()
+            part.stop()
+        if self._azurite is not None:
+            self._azurite.stop()
+            self._azurite = None
+
+    # ---- at work
 
     def watch(self) -> Iterator[dict[str, Any]]:
         """What the app has done since the last call: a dict per execution. Raises StackError when a part has died."""
         for part in self._parts:
             for line in part.said():
-                if part is self.host:
+                if part is self.app:
                     yield line
+        if self._azurite is not None and self._azurite.process.poll() is not None:
+            raise StackError("storage (Azurite) has stopped", fix="start it again")
 
-    def close(self) -> None:
-        for part in reversed(self._parts):
-            part.stop()
-        self._parts.clear()
-        if self._azurite is not None:
-            self._azurite.stop()
-            self._azurite = None
+    def fire(self, timer: str) -> None:
+        """Let a timer (`schedule`, `sweep`) fire now, and wait until its function has run."""
+        self._call("POST", f"/local/fire/{timer}")
 
+    def idle(self) -> dict[str, Any]:
+        """{idle, running, pending, poison, unknown}; idle: nothing is at work and nothing waits in a queue."""
+        answer: dict[str, Any] = self._call("GET", "/local/idle")
+        return answer
 
-def stop_on_signals() -> threading.Event:
-    """Set by SIGINT and SIGTERM, so that the stack is taken down in order."""
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    return stopped
+    def _call(self, method: str, path: str) -> Any:
+        try:
+            answer = requests.request(method, self.app_url + path, timeout=ANSWER_SECONDS)
+            answer.raise_for_status()
+        except requests.RequestException as error:
+            for part in self._parts:
+                list(part.said())
+            raise StackError(
+                f"the function app does not answer: {type(error).__name__}",
+                where=str(self.app.log),
+                fix="the log tells more; start it again",
+            ) from None
+        return answer.json()

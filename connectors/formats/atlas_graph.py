@@ -22,8 +22,9 @@ from shared.records import Atlas, Found, Refusal
 MAX_ENTITY = 2_000_000
 #: an entity with all that travels with it: a line of a job file
 MAX_TOGETHER = 8_000_000
-#: text of the entities of one document that wait for each other
+#: memory for the entities of one document that wait for each other: their text, and about so much for each
 MAX_WAITING = 100_000_000
+_EACH = 400
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -82,7 +83,7 @@ class Document:
         if is_local(guid):
             self._by_guid[str(guid)] = len(self._nodes)
         self._nodes.append(_Node(text, place, top, refers))
-        self._bytes += len(text)
+        self._bytes += len(text) + _EACH
         if self._bytes > MAX_WAITING:
             raise BadInput(
                 f"more than {MAX_WAITING:,} bytes of entities may refer to each other by guid",

@@ -56,7 +56,7 @@ _TELLTALES = {
     "redshift": (r"\bDIST(?:KEY|STYLE)\b", r"\bSORTKEY\b", r"\bUNLOAD\s*\("),
     "mysql": (
         *(r"`", r"\bENGINE\s*=", r"\bAUTO_INCREMENT\b", r"\bDELIMITER\b"),
-        *(r"\bON\s+DUPLICATE\s+KEY\b", r"\bREPLACE\s+INTO\b"),
+        *(r"\bON\s+DUPLICATE\s+KEY\b", r"(?<!OR )\bREPLACE\s+INTO\b"),
     ),
     "sqlite": (r"\bPRAGMA\b", r"\bAUTOINCREMENT\b", r"\bWITHOUT\s+ROWID\b", r"\bINSERT\s+OR\s+(?:REPLACE|IGNORE)\b"),
 }

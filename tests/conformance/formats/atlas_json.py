@@ -70,11 +70,7 @@ SUBJECT = Subject(
             "entity 1 of `referredEntities`",
         ),
         "no typeName": Bad(line(1) + b'\n{"attributes": {"a": 1}, "typeName": 3}', "no typeName", "line 2"),
-        "a delete by guid": Bad(
-            _file({"message": {"type": "ENTITY_DELETE_V2", "entities": [{"guid": "x"}]}}, None),
-            "qualifiedName",
-            "line 1",
-        ),
+        "a delete by guid": Bad(_file(BY_GUID, None), "qualifiedName", "line 1"),
         "another message": Bad(_file({"message": {"type": "TYPE_CREATE"}}, None), "TYPE_CREATE", "line 1"),
         "a message of the future": Bad(_file({"version": "2.0.0", "message": {}}, None), "version", "line 1"),
         "a compressed message": Bad(_file({"message": "H4sI"}, None), "compressed", "line 1"),

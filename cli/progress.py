@@ -1,0 +1,151 @@
+"""What happens while `run` works, a line for each thing that a person wants to know."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from cli.output import err, plural
+from cli.report import rejections
+from shared.state.receipts import Receipt
+
+if TYPE_CHECKING:
+    from shared.pipeline.app import App
+
+#: not worth a line when they succeed: timers, notifications, questions
+SILENT = frozenset({"schedule", "sweep", "confirm", "health", "status", "replay"})
+#: refusals of one file that are shown
+MOST = 3
+LANDING = "landing/"
+
+
+class Progress:
+    """Turns executions of the app, and the receipts of the files they were about, into lines on standard error."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        #: files that something still happens to, with the state last told
+        self._open: dict[str, str] = {}
+        self._settled = 0
+
+    def show(self, executions: Iterable[dict[str, Any]]) -> None:
+        """Tell what was done, and what has become of the files at work. Raises StorageBusy."""
+        for done in executions:
+            self._execution(done)
+        for path in list(self._open):
+            self._file(path)
+        if self._settled and not self._open:
+            err.print(f"[dim]- {plural(self._settled, 'file')} done, nothing waits[/dim]")
+            self._settled = 0
+
+    def _execution(self, done: dict[str, Any]) -> None:
+        function, trigger = str(done.get("function", "")), str(done.get("trigger", ""))
+        seconds = f"[dim]{done.get('seconds', 0):.1f} s[/dim]"
+        if done.get("outcome") not in ("ok", "superseded"):
+            self._failed(done, function, trigger)
+        elif function == "extract":
+            self._scan(trigger, seconds)
+        elif function == "lineage":
+            _line("lineage", f"an event arrived {seconds}")
+        elif function not in SILENT and function != "transform":
+            _line(function, f"{escape(trigger)} {seconds}")
+        for path in _paths(function, trigger):
+            self._open.setdefault(path, "")
+
+    def _failed(self, done: dict[str, Any], function: str, trigger: str) -> None:
+        attempt = f", attempt {done['attempt']}" if int(done.get("attempt") or 1) > 1 else ""
+        what, *more = str(done.get("error", "")).strip().splitlines() or ["no reason given"]
+        about = escape(_about(function, trigger))
+        _line(function, f"{about} [red]{escape(str(done.get('outcome')))}[/red]{attempt}: {escape(what)}", "red")
+        for line in more[:MOST]:
+            err.print(f"             {escape(line.strip())}")
+
+    def _scan(self, trigger: str, seconds: str) -> None:
+        message = _json(trigger)
+        instance, scope = str(message.get("instance", "")), str(message.get("scope", ""))
+        row, _ = self._app.scans.get(instance, scope)
+        scan = row.current
+        name = escape(f"{instance}/{scope}")
+        if scan is None or scan.id != message.get("scan"):
+            _line("extract", f"{name} left out: another scan is at work, or newer {seconds}")
+        elif scan.state in ("failed", "gone"):
+            _line("extract", f"{name}: {escape(scan.error)}", "red")
+            if scan.fix:
+                err.print(f"             [bold]fix:[/bold] {escape(scan.fix)}")
+        else:
+            refused = f", [red]{scan.refused:,} refused[/red]" if scan.refused else ""
+            _line(
+                "extract",
+                f"{name}: {plural(scan.records, 'record')}{refused} in {plural(scan.parts, 'file')} {seconds}",
+            )
+
+    def _file(self, path: str) -> None:
+        receipt, _ = self._app.receipts.get(path)
+        if receipt is None or receipt.state == self._open[path]:
+            return
+        self._open[path] = receipt.state
+        name = escape(path)
+        if receipt.state == "sent":
+            _line("sent", f"{name}: {_sent(receipt)} [dim]{receipt.seconds:.1f} s[/dim]")
+        if not receipt.final:
+            return
+        del self._open[path]
+        self._settled += 1
+        if receipt.state == "confirmed":
+            _line("confirmed", f"{name}: {_sent(receipt)}", "green")
+            return
+        colour = "yellow" if receipt.state == "partly rejected" else "red"
+        what = f"{receipt.refused:,} refused, {_sent(receipt)}" if receipt.records else "refused as a whole"
+        _line(receipt.state, f"{name}: {what}", colour)
+        refusals = rejections(self._app, path)
+        for _, item in refusals[:MOST]:
+            place = "" if item.place == path else f"{escape(item.place)}: "
+            err.print(f"             {place}{escape(item.reason)}")
+            if item.fix:
+                err.print(f"             [bold]fix:[/bold] {escape(item.fix)}")
+        if len(refusals) > MOST:
+            err.print(f"             [dim]... and {len(refusals) - MOST:,} more: ./hookline rejected[/dim]")
+
+
+def _line(what: str, text: str, colour: str = "cyan") -> None:
+    err.print(f"  [{colour}]{what:9}[/{colour}]  {text}")
+
+
+def _sent(receipt: Receipt) -> str:
+    parts = [plural(receipt.sent, "asset")]
+    if receipt.deleted:
+        parts.append(f"{receipt.deleted:,} deleted")
+    if receipt.unchanged:
+        parts.append(f"{receipt.unchanged:,} unchanged")
+    return ", ".join(parts)
+
+
+def _json(trigger: str) -> dict[str, Any]:
+    """A queue message; the host cuts long ones, of which nothing can be told then."""
+    try:
+        found = json.loads(trigger)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _paths(function: str, trigger: str) -> list[str]:
+    """Landed files that an execution was about."""
+    if function == "transform" and trigger.startswith(LANDING):
+        return [trigger.removeprefix(LANDING)]
+    if function == "replay":
+        return [str(_json(trigger).get("path"))]
+    return []
+
+
+def _about(function: str, trigger: str) -> str:
+    """`shop/main` instead of a queue message."""
+    message = _json(trigger)
+    if "scope" in message:
+        return f"{message.get('instance')}/{message['scope']}"
+    if "path" in message:
+        return str(message["path"])
+    return "" if function in SILENT else trigger.removeprefix(LANDING)

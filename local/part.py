@@ -1,0 +1,111 @@
+"""One child process of the local stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from shared.errors import HooklineError
+
+ROOT = Path(__file__).parents[1]
+READY_SECONDS = 60
+STOP_SECONDS = 25
+
+
+class StackError(HooklineError):
+    """A part of the local stack did not start or has died."""
+
+
+class Part:
+    """A module that says a JSON line when it is ready, and goes on to print JSON lines. It ends when we do."""
+
+    def __init__(self, name: str, arguments: list[str], logs: Path) -> None:
+        self.name = name
+        self.log = logs / f"{name}.log"
+        logs.mkdir(parents=True, exist_ok=True)
+        self._errors: IO[bytes] = self.log.open("ab")
+        self._begins = self._errors.tell()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "local.child", f"local.{name}", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            start_new_session=True,  # Ctrl-C is for us; we take the parts down in order
+        )
+        self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        threading.Thread(target=self._read, name=f"{name}-output", daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                try:
+                    said = json.loads(line)
+                except ValueError:
+                    self._errors.write(line)
+                    continue
+                if isinstance(said, dict):
+                    self._lines.put(said)
+        self._lines.put(None)
+
+    def ready(self) -> dict[str, Any]:
+        """What it says when it is ready. Raises StackError when it ends, or says nothing for a minute."""
+        try:
+            said = self._lines.get(timeout=READY_SECONDS)
+        except queue.Empty:
+            raise self._error(f"says nothing for {READY_SECONDS} s") from None
+        if said is None:
+            self.process.wait(STOP_SECONDS)
+            raise self._error("did not start")
+        return said
+
+    def said(self) -> Iterator[dict[str, Any]]:
+        """The lines printed since the last call. Raises StackError when the process is gone."""
+        while True:
+            try:
+                line = self._lines.get_nowait()
+            except queue.Empty:
+                break
+            if line is not None:
+                yield line
+        if self.process.poll() is not None:
+            raise self._error(f"has stopped (exit code {self.process.returncode})")
+
+    def _error(self, what: str) -> StackError:
+        self._errors.flush()
+        with self.log.open("rb") as log:
+            log.seek(self._begins)
+            lines = log.read().decode("utf-8", "replace").strip().splitlines()
+        told = [line.strip() for line in lines if line.strip()]
+        fixes = [line.removeprefix("fix: ") for line in told if line.startswith("fix: ")]
+        words = [line for line in told if not line.startswith("fix: ")][-1:]
+        return StackError(
+            f"the {self.name.replace('_', ' ')} {what}" + "".join(f": {line}" for line in words),
+            where=str(self.log),
+            fix=fixes[-1] if fixes else "the log tells more; start it again",
+        )
+
+    def ask_to_stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+
+    def stop(self) -> None:
+        """Ask it to stop and wait until it is gone."""
+        self.ask_to_stop()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(5)
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self._errors.close()
