@@ -65,7 +65,7 @@ class Part:
             raise self._error(f"says nothing for {READY_SECONDS} s") from None
         if said is None:
             self.process.wait(STOP_SECONDS)
-            raise self._error("did not start")
+            raise self._error("did not start", in_its_words=True)
         return said
 
     def said(self) -> Iterator[dict[str, Any]]:
@@ -80,19 +80,18 @@ class Part:
         if self.process.poll() is not None:
             raise self._error(f"has stopped (exit code {self.process.returncode})")
 
-    def _error(self, what: str) -> StackError:
-        self._errors.flush()
-        with self.log.open("rb") as log:
-            log.seek(self._begins)
-            lines = log.read().decode("utf-8", "replace").strip().splitlines()
-        told = [line.strip() for line in lines if line.strip()]
-        fixes = [line.removeprefix("fix: ") for line in told if line.startswith("fix: ")]
-        words = [line for line in told if not line.startswith("fix: ")][-1:]
-        return StackError(
-            f"the {self.name.replace('_', ' ')} {what}" + "".join(f": {line}" for line in words),
-            where=str(self.log),
-            fix=fixes[-1] if fixes else "the log tells more; start it again",
-        )
+    def _error(self, what: str, *, in_its_words: bool = False) -> StackError:
+        """in_its_words: with what it said last, and the fix it named."""
+        fix = f"the log tells more; start it again, or begin anew without {self.log.parents[1]}"
+        if in_its_words:
+            self._errors.flush()
+            with self.log.open("rb") as log:
+                log.seek(self._begins)
+                told = [line.strip() for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+            fix = next((line.removeprefix("fix: ") for line in reversed(told) if line.startswith("fix: ")), fix)
+            words = [line for line in told if not line.startswith("fix: ")]
+            what += f": {words[-1]}" if words else ""
+        return StackError(f"the {self.name.replace('_', ' ')} {what}", where=str(self.log), fix=fix)
 
     def ask_to_stop(self) -> None:
         if self.process.poll() is None:

@@ -29,6 +29,8 @@ HOOK, NOTIFICATIONS = "purview-hook", "purview-notifications"
 #: what takes minutes or hours in Azure takes seconds here
 WAITS = {"ask_after_seconds": 2, "overdue_after_seconds": 15, "sweep_after_seconds": 10}
 SWEEP = "*/5 * * * * *"
+#: a message of a process that was killed reappears after so many seconds
+LEASE = "10"
 #: a queue message that failed is tried again after so long
 TRY_AGAIN = {"AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:02"}
 ANSWER_SECONDS = 60
@@ -132,7 +134,7 @@ class Stack(AbstractContextManager["Stack"]):
     def start_app(self, port: int = 0) -> None:
         """Start the function app; again, after `kill_app`."""
         self.app = self._part(
-            "trigger_host", "--app", str(ROOT), "--settings", str(self._settings), "--port", str(port)
+            "trigger_host", "--app", str(ROOT), "--settings", str(self._settings), "--port", str(port), "--lease", LEASE
         )
         self.app_url = f"http://127.0.0.1:{self.app.ready()['port']}"
 
@@ -163,7 +165,9 @@ class Stack(AbstractContextManager["Stack"]):
                 if part is self.app:
                     yield line
         if self._azurite is not None and self._azurite.process.poll() is not None:
-            raise StackError("storage (Azurite) has stopped", fix="start it again")
+            raise StackError(
+                "storage (Azurite) has stopped", fix=f"start it again, or begin anew without {self.folder}"
+            )
 
     def fire(self, timer: str) -> None:
         """Let a timer (`schedule`, `sweep`) fire now, and wait until its function has run."""
@@ -184,6 +188,6 @@ class Stack(AbstractContextManager["Stack"]):
             raise StackError(
                 f"the function app does not answer: {type(error).__name__}",
                 where=str(self.app.log),
-                fix="the log tells more; start it again",
+                fix=f"the log tells more; start it again, or begin anew without {self.folder}",
             ) from None
         return answer.json()

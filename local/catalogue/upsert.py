@@ -154,7 +154,11 @@ class Upsert:
                 problems.append(_missing(p.type.name, attribute.name))
         problems += self._missing_parent(p)
         problems += _annotation_problems(p.raw)
-        for classification in p.raw.get("classifications") or []:
+        classifications = p.raw.get("classifications") or []
+        if not isinstance(classifications, list):
+            problems.append("classifications must be a list")
+            classifications = []
+        for classification in classifications:
             name = classification.get("typeName") if isinstance(classification, dict) else None
             known = name in self._types.definitions["classificationDefs"]
             if not known and not str(name).startswith("MICROSOFT."):

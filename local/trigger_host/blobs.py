@@ -35,8 +35,8 @@ class BlobTrigger(QueueTrigger):
                 where="function_app.py",
                 fix="annotate it with azurefunctions.extensions.bindings.blob.BlobClient, which is streamed",
             )
-        super().__init__(function, executions, poll=poll, lease=lease)
         self.container_name, _, pattern = storage.setting(binding["path"]).partition("/")
+        super().__init__(function, executions, poll=poll, lease=lease)
         self.prefix = pattern.partition("{")[0]
         self.container = storage.container(self.connection, self.container_name)
         most = executions.settings.blob_parallelism
@@ -49,7 +49,9 @@ class BlobTrigger(QueueTrigger):
         self._announced: dict[str, str] | None = None
 
     def queue_name(self) -> str:
-        return f"webjobs-blobtrigger-{self.function.name.replace('_', '-').lower()}"
+        # with the container: two apps on one storage account must not take each other's events
+        function = self.function.name.replace("_", "-").lower()
+        return f"webjobs-blobtrigger-{function}-{self.container_name}"[:63].rstrip("-")
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
