@@ -76,7 +76,7 @@ def _postgres(tables: int) -> Callable[[Path], None]:
             with meter.running(tables, "tables"):
                 files, records = [], 0
                 clock = time.process_time()
-                for path, count, refused in extract_to(app, "estate", folder / f"out{tables}", full=True):
+                for path, count, refused in extract_to(app, "estate", folder / f"out{tables}"):
                     assert not refused, refused
                     files.append(path)
                     records += count

@@ -23,6 +23,7 @@ COMMANDS = {
     "check": "cli.check",
     "extract": "cli.offline",
     "transform": "cli.offline",
+    "lineage": "cli.lineage",
     "plan": "cli.plan",
     "publish": "cli.publish",
     "scan": "cli.online",
@@ -56,6 +57,16 @@ class Lazy(click.Group):
             )
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # whoever read our output has seen enough; what is still buffered must not fail when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return None
+        return result
+
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
@@ -84,7 +95,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a command; a user's mistake is told in two lines, without a traceback."""
     try:
         hookline.main(args=arguments, prog_name="./hookline", standalone_mode=False)
-        sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(2)
@@ -98,10 +108,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except HooklineError as error:
         complain(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # whoever read our output has seen enough; what is still buffered must not fail when Python ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except OSError as error:
         if error.filename is None:
             raise

@@ -23,7 +23,7 @@ STDIN = Path("-")
 
 @click.command(short_help="An instance's records into job files.")
 @click.argument("instance")
-@click.option("--full", is_flag=True, help="Everything, whatever the watermark says.")
+@click.option("--full", is_flag=True, help="As `scan --full`; job files on disk are always full, no watermark is kept.")
 @click.option(
     "-o",
     "--output",
@@ -34,7 +34,7 @@ STDIN = Path("-")
     help="Where the job files are written.",
 )
 @click.pass_obj
-def extract(config: Path | None, instance: str, full: bool, output: Path) -> None:
+def extract(config: Path | None, instance: str, full: bool, output: Path) -> None:  # noqa: ARG001
     """Read an instance's records into job files. Nothing is sent. Exit code 1 if anything could not be read."""
     from shared.pipeline.app import App
     from shared.pipeline.offline import extract_to
@@ -42,8 +42,9 @@ def extract(config: Path | None, instance: str, full: bool, output: Path) -> Non
     settings = settings_for(config, offline=True)
     app = app_for(config) if settings is None else App(settings)
     refused = written = 0
+    app.instance(instance)
     with about(instance):
-        for path, records, refusals in extract_to(app, instance, output, full=full):
+        for path, records, refusals in extract_to(app, instance, output):
             sys.stdout.write(f"{path}\n")
             for item in refusals:
                 show_refusal(instance, item)

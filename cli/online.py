@@ -24,6 +24,7 @@ def scan(config: Path | None, instance: str, full: bool) -> None:
     from shared.pipeline.scheduling import request
 
     app = app_for(config)
+    app.instance(instance)
     with about(instance):
         messages = request(app, instance, full=full, reason="request")
     for message in messages:
@@ -37,7 +38,12 @@ def scan(config: Path | None, instance: str, full: bool) -> None:
 @click.command(short_help="What was sent, what arrived, and why not.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option(
-    "--files", type=click.IntRange(0), default=20, show_default=True, help="How many files to show, newest last."
+    "--files",
+    metavar="N",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="How many files to show, newest last.",
 )
 @click.pass_obj
 def status(config: Path | None, as_json: bool, files: int) -> None:

@@ -22,6 +22,8 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 #: a path is not cut below this many characters
 SHORTEST = 24
+#: characters of a brief text
+BRIEF = 160
 #: blanks between two columns
 GAP = 2
 
@@ -99,6 +101,12 @@ def shortened(text: str, most: int) -> str:
         return text
     head = (most - 2) // 3
     return f"{text[:head]}..{text[-(most - 2 - head) :]}"
+
+
+def brief(text: str) -> str:
+    """The first line, cut where it is long: for places where the whole would bury what stands around it."""
+    first, *more = text.splitlines() or [""]
+    return f"{first[:BRIEF].rstrip(' :,')} ..." if more or len(first) > BRIEF else first
 
 
 def ago(moment: str) -> str:

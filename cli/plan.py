@@ -19,7 +19,12 @@ from shared.pipeline.app import App
 @click.command(short_help="What a scan or a file would create, change, delete.")
 @click.argument("target", metavar="INSTANCE|FILE")
 @click.option(
-    "--names", type=click.IntRange(0), default=10, show_default=True, help="How many names of each kind to show."
+    "--names",
+    metavar="N",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="How many names of each kind to show.",
 )
 @click.pass_obj
 def plan(config: Path | None, target: str, names: int) -> None:

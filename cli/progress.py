@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from cli.output import err, plural
+from cli.output import brief, err, plural
 from cli.report import rejections
 from shared.state.receipts import Receipt
 
@@ -20,6 +21,8 @@ SILENT = frozenset({"schedule", "sweep", "confirm", "health", "status", "replay"
 #: refusals of one file that are shown
 MOST = 3
 LANDING = "landing/"
+#: nothing new for so long: time for a summary
+QUIET_SECONDS = 2.0
 
 
 class Progress:
@@ -27,24 +30,37 @@ class Progress:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        #: files that something still happens to, with the state last told
-        self._open: dict[str, str] = {}
-        self._settled = 0
+        #: files that something still happens to
+        self._open: set[str] = set()
+        #: file -> version and state that were told last
+        self._told: dict[str, tuple[str, str]] = {}
+        #: what was at work -> the error told last
+        self._failures: dict[str, str] = {}
+        self._ended: dict[str, int] = {}
+        self._quiet_since = time.monotonic()
 
     def show(self, executions: Iterable[dict[str, Any]]) -> None:
         """Tell what was done, and what has become of the files at work. Raises StorageBusy."""
         for done in executions:
             self._execution(done)
-        for path in list(self._open):
+        for path in sorted(self._open):
             self._file(path)
-        if self._settled and not self._open:
-            err.print(f"[dim]- {plural(self._settled, 'file')} done, nothing waits[/dim]")
-            self._settled = 0
+
+    def summary(self) -> str:
+        """`6 files confirmed, 1 file rejected` once it has been quiet for a while; empty when nothing is new."""
+        if self._open or not self._ended or time.monotonic() - self._quiet_since < QUIET_SECONDS:
+            return ""
+        told = ", ".join(f"{plural(count, 'file')} {state}" for state, count in sorted(self._ended.items()))
+        self._ended = {}
+        return told
 
     def _execution(self, done: dict[str, Any]) -> None:
+        """Tell of one execution."""
+        if done.get("outcome") == "superseded":
+            return
         function, trigger = str(done.get("function", "")), str(done.get("trigger", ""))
         seconds = f"[dim]{done.get('seconds', 0):.1f} s[/dim]"
-        if done.get("outcome") not in ("ok", "superseded"):
+        if done.get("outcome") != "ok":
             self._failed(done, function, trigger)
         elif function == "extract":
             self._scan(trigger, seconds)
@@ -52,14 +68,20 @@ class Progress:
             _line("lineage", f"an event arrived {seconds}")
         elif function not in SILENT and function != "transform":
             _line(function, f"{escape(trigger)} {seconds}")
-        for path in _paths(function, trigger):
-            self._open.setdefault(path, "")
+        self._open.update(_paths(function, trigger))
 
     def _failed(self, done: dict[str, Any], function: str, trigger: str) -> None:
-        attempt = f", attempt {done['attempt']}" if int(done.get("attempt") or 1) > 1 else ""
-        what, *more = str(done.get("error", "")).strip().splitlines() or ["no reason given"]
-        about = escape(_about(function, trigger))
-        _line(function, f"{about} [red]{escape(str(done.get('outcome')))}[/red]{attempt}: {escape(what)}", "red")
+        """Tell of a failure, but not again when the next attempt fails in the same way."""
+        what = str(done.get("error", "")).strip() or "no reason given"
+        if done.get("outcome") == "poison":
+            _line(function, f"given up after {done.get('attempt')} attempts: {escape(what.splitlines()[0])}", "red")
+            return
+        about = _about(function, trigger)
+        if self._failures.get(about) == what:
+            return
+        self._failures[about] = what
+        first, *more = what.splitlines()
+        _line(function, f"{escape(about)} {escape(str(done.get('outcome')))}: {escape(first)}", "red")
         for line in more[:MOST]:
             err.print(f"             {escape(line.strip())}")
 
@@ -74,7 +96,7 @@ class Progress:
         elif scan.state in ("failed", "gone"):
             _line("extract", f"{name}: {escape(scan.error)}", "red")
             if scan.fix:
-                err.print(f"             [bold]fix:[/bold] {escape(scan.fix)}")
+                err.print(f"             [bold]fix:[/bold] {escape(brief(scan.fix))}")
         else:
             refused = f", [red]{scan.refused:,} refused[/red]" if scan.refused else ""
             _line(
@@ -83,29 +105,35 @@ class Progress:
             )
 
     def _file(self, path: str) -> None:
+        """Tell what has become of a file, if that is new."""
         receipt, _ = self._app.receipts.get(path)
-        if receipt is None or receipt.state == self._open[path]:
+        if receipt is None:
             return
-        self._open[path] = receipt.state
+        if receipt.final:
+            self._open.discard(path)
+        news = (receipt.etag, receipt.state)
+        if self._told.get(path) == news or receipt.state == "transforming":
+            return
+        self._told[path] = news
+        self._quiet_since = time.monotonic()
+        if receipt.final:
+            self._ended[receipt.state] = self._ended.get(receipt.state, 0) + 1
         name = escape(path)
         if receipt.state == "sent":
             _line("sent", f"{name}: {_sent(receipt)} [dim]{receipt.seconds:.1f} s[/dim]")
-        if not receipt.final:
             return
-        del self._open[path]
-        self._settled += 1
         if receipt.state == "confirmed":
             _line("confirmed", f"{name}: {_sent(receipt)}", "green")
             return
         colour = "yellow" if receipt.state == "partly rejected" else "red"
         what = f"{receipt.refused:,} refused, {_sent(receipt)}" if receipt.records else "refused as a whole"
-        _line(receipt.state, f"{name}: {what}", colour)
+        _line("rejected" if receipt.refused else receipt.state, f"{name}: {what}", colour)
         refusals = rejections(self._app, path)
         for _, item in refusals[:MOST]:
             place = "" if item.place == path else f"{escape(item.place)}: "
             err.print(f"             {place}{escape(item.reason)}")
             if item.fix:
-                err.print(f"             [bold]fix:[/bold] {escape(item.fix)}")
+                err.print(f"             [bold]fix:[/bold] {escape(brief(item.fix))}")
         if len(refusals) > MOST:
             err.print(f"             [dim]... and {len(refusals) - MOST:,} more: ./hookline rejected[/dim]")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from rich.markup import escape
 
-from cli.output import ago, out, plural, refusal, show_table
+from cli.output import ago, brief, out, plural, refusal, show_table
 from shared.records import Refusal
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def show_files(receipts: list[Receipt]) -> None:
     """A line per landed file. sent: assets, which are confirmed; entities: those and their columns."""
     columns = [
         "~file",
-        "format",
+        "?format",
         "state",
         "#records",
         "#entities",
@@ -123,7 +123,7 @@ def _show_reasons(reasons: list[tuple[str, str, str]]) -> None:
     for place, what, fix in reasons:
         out.print(f"[red]{escape(place)}[/red]: {escape(what)}")
         if fix:
-            out.print(f"  [bold]fix:[/bold] {escape(fix)}")
+            out.print(f"  [bold]fix:[/bold] {escape(brief(fix))}")
 
 
 def rejections(app: App, path: str = "") -> list[tuple[str, Refusal]]:
@@ -166,9 +166,10 @@ def report(app: App, *, seconds: float, idle: dict[str, object], file: Path | No
         verdict = "[green]everything is confirmed[/green]" if good else "[red]not everything is confirmed[/red]"
     confirmed, sent = sum(r.confirmed for r in files), plural(sum(r.sent + r.deleted for r in files), "asset")
     out.print(
-        f"{verdict}: {confirmed:,} of {sent} ({sum(r.entities for r in files):,} entities) in "
-        f"{plural(sum(r.messages for r in files), 'message')}, {sum(r.unchanged for r in files):,} unchanged, "
-        f"{sum(r.refused for r in files):,} rejected, {seconds:.1f} s"
+        f"{verdict}: {confirmed:,} of {sent} ({sum(r.entities for r in files):,} entities), "
+        f"{sum(r.refused for r in files):,} rejected\n"
+        f"{plural(sum(r.messages for r in files), 'message')} sent, "
+        f"{plural(sum(r.unchanged for r in files), 'asset')} unchanged, {seconds:.1f} s"
     )
     if file is not None:
         rejected = [{"file": path, **msgspec.to_builtins(item)} for path, item in refused]
@@ -179,13 +180,13 @@ def report(app: App, *, seconds: float, idle: dict[str, object], file: Path | No
 
 def _problems(found: Status, idle: dict[str, object]) -> list[str]:
     """What is not as it should be, beside what was refused."""
-    problems = [f"{r.path} is {r.state}" for r in found.files if not r.final or r.state == "lost"]
+    problems = [f"{r.path}: {r.state}" for r in found.files if not r.final or r.state == "lost"]
     for one in found.instances:
-        problems += [f"{one.name}/{scan.scope} is {scan.state}" for scan in one.scans if scan.state != "finished"]
+        problems += [f"scan of {one.name}/{scan.scope}: {scan.state}" for scan in one.scans if scan.state != "finished"]
         if one.problem:
-            problems.append(f"{one.name} is disabled")
+            problems.append(f"{one.name}: disabled")
         elif one.enabled and not one.scans:
-            problems.append(f"{one.name} was not scanned: no scope matches include and exclude")
+            problems.append(f"{one.name}: not scanned, no scope matches include and exclude")
     poison = idle.get("poison")
     if isinstance(poison, dict):
         problems += [f"{plural(count, 'message')} given up in the queue {queue}" for queue, count in poison.items()]

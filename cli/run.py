@@ -13,7 +13,8 @@ import click
 from rich.markup import escape
 
 from cli.context import DEFAULT, LOCAL, ROOT, RUN, app_of, settings_for
-from cli.output import err, plural, step
+from cli.output import err, step
+from shared.errors import StorageBusy
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -36,12 +37,18 @@ QUIET_SECONDS = 10
 @click.option("--once", is_flag=True, help="Scan everything, take it through to confirmed, report, and stop.")
 @click.option(
     "--port",
+    metavar="PORT",
     type=click.IntRange(0, 65535),
     help=f"Port of the catalogue's page, 0 for any free one. Default: {CATALOGUE_PORT}; with --once any free one.",
 )
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="With --once: the report as JSON, too.")
 @click.option(
-    "--timeout", type=click.IntRange(1), default=300, show_default=True, help="With --once: give up after SECONDS."
+    "--timeout",
+    metavar="SECONDS",
+    type=click.IntRange(1),
+    default=300,
+    show_default=True,
+    help="With --once: give up after SECONDS.",
 )
 @click.pass_obj
 def run(config: Path | None, once: bool, port: int | None, report: Path | None, timeout: int) -> None:
@@ -79,12 +86,16 @@ def run(config: Path | None, once: bool, port: int | None, report: Path | None, 
             from cli.uploads import Uploads
 
             app = app_of(stack.environ)
-            uploads, progress = Uploads(app, folders), Progress(app)
-            if once:
-                code = _once(stack, app, uploads, progress, report, timeout)
-            else:
-                _stay(stack, uploads, progress, folder)
-                code = 0
+            code = 0
+            try:
+                uploads, progress = Uploads(app, folders), Progress(app)
+                if once:
+                    code = _once(stack, app, uploads, progress, report, timeout)
+                else:
+                    _stay(stack, uploads, progress, folder)
+            except StorageBusy:
+                list(stack.watch())  # if a part has died, that says more
+                raise
             step("stopping")
     sys.exit(code)
 
@@ -125,6 +136,8 @@ def _stay(stack: Stack, uploads: Uploads, progress: Progress, folder: Path) -> N
         stack.fire("schedule")
         while True:
             progress.show(stack.watch())
+            if told := progress.summary():
+                step(f"{told}; look at {stack.url}")
             uploads.sync()
             time.sleep(LOOK_SECONDS)
     except KeyboardInterrupt:
@@ -138,14 +151,9 @@ def _once(stack: Stack, app: App, uploads: Uploads, progress: Progress, file: Pa
     started = quiet_since = time.monotonic()
     uploads.sync(settled=True)
     stack.fire("schedule")
-    while True:
+    while waits := waits_for(stack, app):
         done = list(stack.watch())
         progress.show(done)
-        idle = stack.idle()
-        waiting = sum(1 for receipt in app.receipts.all() if not receipt.final)
-        scanning = _scanning(app)
-        if idle["idle"] and not waiting and not scanning:
-            break
         moment = time.monotonic()
         if moment - started > timeout:
             err.print(f"[red]given up after {timeout} s[/red]")
@@ -154,13 +162,21 @@ def _once(stack: Stack, app: App, uploads: Uploads, progress: Progress, file: Pa
             quiet_since = moment
         elif moment - quiet_since > QUIET_SECONDS:
             quiet_since = moment
-            step(f"waiting for {plural(waiting, 'file')} to be confirmed, {plural(scanning, 'scan')} to end")
+            step(f"waiting: {waits}")
         time.sleep(LOOK_SECONDS)
     progress.show(stack.watch())
-    return report(app, seconds=time.monotonic() - started, idle=idle, file=file)
+    return report(app, seconds=time.monotonic() - started, idle=stack.idle(), file=file)
 
 
-def _scanning(app: App) -> int:
-    """Scans that have begun and are not over."""
+def waits_for(stack: Stack, app: App) -> str:
+    """What is not done yet, in words; empty when every scan is over, every file settled and every queue empty."""
+    idle = stack.idle()  # first: what is taken from a queue after this has a receipt or a scan by then
+    landed = {blob.name: False for blob in app.landing.list_blobs()}
+    files = list({**landed, **{receipt.path: receipt.final for receipt in app.receipts.all()}}.values()).count(False)
     rows = [row for name in app.settings.instances for _, row in app.scans.of(name)]
-    return sum(1 for row in rows if row.current is not None and row.current.state in ("running", "extracted"))
+    scans = sum(1 for row in rows if row.current is not None and row.current.state in ("running", "extracted"))
+    queued = sum(idle["pending"].values())
+    counts = ((files, "file to confirm", "files to confirm"), (scans, "scan", "scans"), (queued, "message", "messages"))
+    told = [f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count]
+    told += [f"{len(idle['running'])} at work"] if idle["running"] else []
+    return ", ".join(told) or ("" if idle["idle"] else "services to answer")

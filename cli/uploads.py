@@ -10,17 +10,21 @@ from cli.output import err
 from shared.azure import storage_errors
 from shared.pipeline.app import App
 
-Version = tuple[int, int]
+#: metadata of an uploaded blob: which version of the file it is
+VERSION = "hookline_version"
 
 
 class Uploads:
-    """Local folders whose files are uploaded, once per version of a file."""
+    """Local folders whose files are uploaded, once per version of a file; also over a restart."""
 
     def __init__(self, app: App, folders: list[Path]) -> None:
         self._app = app
         self._folders = folders
-        self._seen: dict[Path, Version] = {}
-        self._done: dict[Path, Version] = {}
+        self._seen: dict[Path, str] = {}
+        with storage_errors("landing"):
+            blobs = app.landing.list_blobs(name_starts_with="uploads/", include=["metadata"])
+            #: blob -> version that lies there
+            self._done = {blob.name: (blob.metadata or {}).get(VERSION, "") for blob in blobs}
 
     def sync(self, *, settled: bool = False) -> None:
         """Upload what is new and was the same at the last look, so that no file is taken that is still being written.
@@ -36,15 +40,16 @@ class Uploads:
         target = f"uploads/{path.relative_to(folder).as_posix()}"
         try:
             stat = path.stat()
-            version = (stat.st_mtime_ns, stat.st_size)
-            if self._done.get(path) == version:
+            version = f"{stat.st_mtime_ns}-{stat.st_size}"
+            if self._done.get(target) == version:
                 return
             if not settled and self._seen.get(path) != version:
                 self._seen[path] = version
                 return
-            self._done[path] = version
+            self._done[target] = version
             with path.open("rb") as file, storage_errors(target):
-                self._app.landing.get_blob_client(target).upload_blob(file, overwrite=True)
+                blob = self._app.landing.get_blob_client(target)
+                blob.upload_blob(file, overwrite=True, metadata={VERSION: version})
         except FileNotFoundError:
             return  # it was there a moment ago
         except OSError as error:

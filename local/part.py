@@ -26,16 +26,17 @@ class StackError(HooklineError):
 class Part:
     """A module that says a JSON line when it is ready, and goes on to print JSON lines. It ends when we do."""
 
-    def __init__(self, name: str, arguments: list[str], logs: Path) -> None:
-        self.name = name
+    def __init__(self, module: str, arguments: list[str], logs: Path) -> None:
+        self.name = name = module.rpartition(".")[2]
         self.log = logs / f"{name}.log"
         logs.mkdir(parents=True, exist_ok=True)
         self._errors: IO[bytes] = self.log.open("ab")
         self._begins = self._errors.tell()
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "local.child", f"local.{name}", *arguments],
+            [sys.executable, "-m", "local.child", module, *arguments],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

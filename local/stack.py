@@ -28,9 +28,9 @@ ROOT = Path(__file__).parents[1]
 HOOK, NOTIFICATIONS = "purview-hook", "purview-notifications"
 #: what takes minutes or hours in Azure takes seconds here
 WAITS = {"ask_after_seconds": 2, "overdue_after_seconds": 15, "sweep_after_seconds": 10}
-SWEEP = "*/5 * * * * *"
+SWEEP = "*/3 * * * * *"
 #: a message of a process that was killed reappears after so many seconds
-LEASE = "10"
+LEASE = "6"
 #: a queue message that failed is tried again after so long
 TRY_AGAIN = {"AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:02"}
 ANSWER_SECONDS = 60
@@ -113,7 +113,7 @@ class Stack(AbstractContextManager["Stack"]):
         (self.folder / SETTINGS).write_text(json.dumps(self.environ, indent=1), "utf-8")
 
     def _part(self, name: str, *arguments: str) -> Part:
-        part = Part(name, list(arguments), self.folder / "logs")
+        part = Part(f"local.{name}", list(arguments), self.folder / "logs")
         self._parts.append(part)
         return part
 
@@ -128,6 +128,7 @@ class Stack(AbstractContextManager["Stack"]):
         }
         document["limits"] = {**(document.get("limits") or {}), **self._waits}
         target = self.folder / "hookline.yaml"
+        target.touch(mode=0o600)  # a password may stand in it, as in the user's
         target.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
         return target
 

@@ -1,7 +1,13 @@
-"""A closure: one top-level entity and the children that travel with it in the same hook message.
+"""A closure: one asset and what travels with it, encoded once.
 
-References with a negative guid only resolve inside one message, so a table and its columns must stay together
-(Atlas: EntityGraphDiscovery; measured). Everything else is referenced by typeName + uniqueAttributes.qualifiedName.
+Atlas walks the top-level entities of a message and whatever they reach by guid; an entity of `referredEntities` that
+nothing reaches is lost without a word (AtlasEntityGraphDiscoveryV2.discover). Columns name their table and the table
+never its columns, so columns are top-level entities themselves: `members`. What a top-level entity does reach by guid
+(in uploaded entities) stays in `referred`.
+
+A reference by guid only resolves inside one message, one by typeName + uniqueAttributes only when its target is in the
+catalogue already (REST, and hooks where shells are off). So everything here refers by name, members by guid to their
+table, and `messages.Packer` writes the other form where it knows better.
 """
 
 from __future__ import annotations
@@ -20,24 +26,53 @@ Operation = Literal["create", "update", "delete"]
 encode = msgspec.json.Encoder().encode
 
 
+class Target(msgspec.Struct, frozen=True, gc=False):
+    """Who is referred to, with the guid that we would give it."""
+
+    name: Name
+    guid: str
+
+
+class Draft(msgspec.Struct, gc=False):
+    """An asset before it is checked and encoded.
+
+    top:      the entity
+    members:  entities that name it by guid (columns)
+    referred: entities that it reaches by guid
+    refers:   to whom `top` refers by typeName and uniqueAttributes
+    owns:     the members are parts of the asset, and gone when it does not list them any more
+    """
+
+    top: Entity
+    members: Sequence[Entity] = ()
+    referred: Sequence[Entity] = ()
+    refers: tuple[Target, ...] = ()
+    owns: bool = True
+
+
 class Closure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the funnel carries from records to messages.
 
     body:     JSON of the top-level entity; of {typeName, uniqueAttributes} for a delete; members of the message for an
               update
-    size:     bytes of both and what joins them
-    referred: JSON members of referredEntities (`"-12":{..},"-13":{..}`), empty when there are no children
-    entities: how many entities that is
+    size:     bytes of all of it, with the commas between
+    guid:     the entity's, also where the body does not hold it; those of what travels with it begin with its digits
+    refers:   to whom `body` refers by unique attributes
+    members:  JSON of each further top-level entity; they refer to the first one by guid
+    referred: JSON members of referredEntities (`"-12":{..},"-13":{..}`)
+    entities: how many entities all that is
     stable:   the body without volatile statistics, where it has any
-    children: qualified names of the children (all of `child_type`), for finding those that have gone
+    children: qualified names of the members (all of `child_type`), for finding those that have gone
     stub:     only a name to hold on to; somebody else's asset, which is never deleted on this scope's word
     """
 
     name: Name
     body: bytes
     size: int
+    guid: str
+    refers: tuple[Target, ...] = ()
+    members: tuple[bytes, ...] = ()
     referred: bytes = b""
-    guids: tuple[str, ...] = ()
     entities: int = 1
     stable: bytes = b""
     child_type: str = ""
@@ -54,6 +89,8 @@ class Closure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """
         digest = hashlib.blake2b(self.stable or self.body, digest_size=8)
         digest.update(self.referred)
+        for member in self.members:
+            digest.update(member)
         return int.from_bytes(digest.digest(), "big") & ~1 | self.stub
 
 
@@ -77,44 +114,60 @@ def child_guid(parent: str, number: int) -> str:
     return f"{parent[:-5]}{number:05d}"
 
 
+def target(name: Name) -> Target:
+    return Target(name, guid(name))
+
+
 def reference(name: Name) -> Entity:
-    """An object reference that resolves in any message, whenever it is sent."""
+    """An object reference that resolves in any message, once the asset is in the catalogue."""
     return {"typeName": name.type_name, "uniqueAttributes": {"qualifiedName": name.qualified_name}}
 
 
+def reference_by_guid(guid: str, type_name: str) -> Entity:
+    """An object reference that resolves in the message which holds the entity."""
+    return {"guid": guid, "typeName": type_name}
+
+
 def closure(
-    top: Entity,
-    referred: Sequence[Entity] = (),
-    *,
-    place: int | str = "",
-    volatile: dict[str, str] | None = None,
-    stub: bool = False,
+    draft: Draft, *, place: int | str = "", volatile: dict[str, str] | None = None, stub: bool = False
 ) -> Closure:
-    """Encode a checked entity and its children once; everything after this works on bytes.
+    """Encode a checked draft once; everything after this works on bytes.
 
     volatile: customAttributes that are sent but do not count as content.
     """
+    top = draft.top
     name = Name(top["typeName"], top["attributes"]["qualifiedName"])
     body = encode(top)
-    if not referred and not volatile:
-        size = len(body) + 2
-        return Closure(name=name, body=body, size=size, guids=(top["guid"],), place=place, stub=stub)
-    children = b",".join([b'"%b":%b' % (child["guid"].encode(), encode(child)) for child in referred])
     stable = b""
     if volatile:
         stable = body
         body = encode({**top, "customAttributes": {**top.get("customAttributes", {}), **volatile}})
-    child_type = referred[0]["typeName"] if referred else ""
+    if not draft.members and not draft.referred:
+        return Closure(
+            name=name,
+            body=body,
+            size=len(body) + 1,
+            guid=top["guid"],
+            refers=draft.refers,
+            stable=stable,
+            place=place,
+            stub=stub,
+        )
+    members = tuple([encode(member) for member in draft.members])
+    referred = b",".join([b'"%b":%b' % (entity["guid"].encode(), encode(entity)) for entity in draft.referred])
+    child_type = draft.members[0]["typeName"] if members and draft.owns else ""
     return Closure(
         name=name,
         body=body,
-        size=len(body) + len(children) + 2,
-        referred=children,
-        guids=(top["guid"], *[child["guid"] for child in referred]),
-        entities=1 + len(referred),
+        size=len(body) + 1 + sum(map(len, members)) + len(members) + len(referred) + 1,
+        guid=top["guid"],
+        refers=draft.refers,
+        members=members,
+        referred=referred,
+        entities=1 + len(members) + len(draft.referred),
         stable=stable,
         child_type=child_type,
-        children=tuple([c["attributes"]["qualifiedName"] for c in referred if c["typeName"] == child_type]),
+        children=tuple([m["attributes"]["qualifiedName"] for m in draft.members]) if child_type else (),
         place=place,
         stub=stub,
     )
@@ -123,11 +176,30 @@ def closure(
 def deletion(name: Name, place: int | str = "") -> Closure:
     """A DELETE of one asset; Atlas deletes by type and unique attributes only, never by guid (measured)."""
     body = encode(reference(name))
-    return Closure(name=name, body=body, size=len(body) + 2, place=place, operation="delete")
+    return Closure(name=name, body=body, size=len(body) + 1, guid=guid(name), place=place, operation="delete")
 
 
-def update(name: Name, attributes: dict[str, Any], place: int | str = "") -> Closure:
-    """A partial update: the entity must exist, other attributes stay as they are."""
-    entity = {"entity": {"typeName": name.type_name, "attributes": attributes}, "referredEntities": {}}
-    body = encode({"entityId": reference(name), "entity": entity})[1:-1]
-    return Closure(name=name, body=body, size=len(body) + 2, place=place, operation="update")
+def update(
+    name: Name,
+    attributes: dict[str, Any],
+    place: int | str = "",
+    *,
+    fields: Entity | None = None,
+    referred: Sequence[Entity] = (),
+) -> Closure:
+    """A partial update: the entity must exist, what is not given stays as it is.
+
+    fields: what else is given of the entity (relationshipAttributes, customAttributes, labels ..).
+    """
+    entity = {"typeName": name.type_name, "attributes": attributes, **(fields or {})}
+    whole = {"entity": entity, "referredEntities": {child["guid"]: child for child in referred}}
+    body = encode({"entityId": reference(name), "entity": whole})[1:-1]
+    return Closure(
+        name=name,
+        body=body,
+        size=len(body) + 1,
+        guid=guid(name),
+        entities=1 + len(referred),
+        place=place,
+        operation="update",
+    )

@@ -4,193 +4,241 @@ What is written and what is not:
 - the child names its parent, never the parent its children: a subset of `columns` would delete the others (measured);
 - `description` only, never `userDescription`, which belongs to the stewards;
 - no null keys: a null clears an attribute;
-- customAttributes within Atlas's bounds, or the whole message would be dropped.
+- texts, custom attributes and labels within the bounds of bounds.py, or the whole message would be dropped.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from shared.atlas.closure import Entity, child_guid, guid, reference
+import msgspec
+
+from shared.atlas.bounds import custom_attributes, labels, text
+from shared.atlas.closure import Draft, Entity, Target, child_guid, guid, reference, reference_by_guid, target
 from shared.atlas.column_mapping import Edge, column_mappings
 from shared.naming import Level, Name, NameRefused, Naming
-from shared.records import Address, Column, Container, Dataset, Process, Report
+from shared.records import Address, Column, Container, Dataset, ForeignKey, Process, Report
 from shared.settings.redact import redact
 
-# org.apache.atlas.AtlasConfiguration: atlas.custom.attribute.key.max.length 50, .value.max.length 500,
-# atlas.label.max.length 50; EntityGraphMapper: keys and labels match ^[a-zA-Z0-9_-]*$
-_KEY_LENGTH, _VALUE_LENGTH, _LABEL_LENGTH = 50, 500, 50
-_NOT_KEY = re.compile(r"[^a-zA-Z0-9_-]+")
-#: Purview: 32 KB for a property's name and value
-TEXT_BYTES = 32 * 1024 - 512
 _REMEMBERED = 10_000
 
 
-def custom_attributes(values: Mapping[str, str]) -> dict[str, str]:
-    """Keys and values cut to what Atlas takes; a longer one would drop the whole message."""
-    return {
-        _NOT_KEY.sub("_", name)[:_KEY_LENGTH]: value
-        if len(value) <= _VALUE_LENGTH
-        else value[: _VALUE_LENGTH - 1] + "…"
-        for name, value in values.items()
-        if value
-    }
+class _Beside(msgspec.Struct, frozen=True, gc=False):
+    """What assets beside each other share.
 
+    fixed:   attributes that are the same for all of them; `varying` ones hold the asset's own name
+    related: the relationship to their parent, if they name one
+    """
 
-def text(value: str) -> str:
-    """A long text (SQL, description) without credentials and below Purview's limit for a property."""
-    value = redact(value)
-    if len(value) * 4 <= TEXT_BYTES or len(value.encode()) <= TEXT_BYTES:
-        return value
-    note = "\n-- cut by Hookline: Purview takes at most 32 KB"
-    return value.encode()[: TEXT_BYTES - len(note)].decode("utf-8", "ignore") + note
+    level: Level
+    fixed: dict[str, str]
+    varying: dict[str, str]
+    related: dict[str, Entity] | None
+    refers: tuple[Target, ...]
 
 
 class Entities:
-    """Builds entity dicts for one naming. Raises NameRefused when an address has no valid name."""
+    """Builds drafts for one naming. Raises NameRefused when an address has no valid name."""
 
     def __init__(self, naming: Naming) -> None:
         self.naming = naming
-        self._parents: dict[tuple[str, str, tuple[str, ...], str], Entity | None] = {}
+        self._besides: dict[tuple[str, str, tuple[str, ...], str], _Beside] = {}
 
-    def _top(self, address: Address, name: Name, level: Level, record: Any) -> Entity:
-        attributes: dict[str, Any] = {"name": address.name, "qualifiedName": name.qualified_name}
-        top: Entity = {"typeName": name.type_name, "guid": guid(name), "attributes": attributes}
-        if level.required:
-            for attribute, template in level.required.items():
-                attributes[attribute] = template.format(platform=address.platform, host=address.host, name=address.name)
-        around = (address.platform, address.host, address.path[:-1], address.type)
-        if around in self._parents:
-            parent = self._parents[around]
+    def container(self, record: Container) -> Draft:
+        draft, _ = self._draft(record.address, record)
+        _set_custom(draft.top, record.properties)
+        return draft
+
+    def stub(self, address: Address) -> Draft:
+        """Name, qualified name and parent only: an upsert that creates what is missing and changes nothing else."""
+        draft, _ = self._draft(address, None)
+        if address.type == "table":  # said of whatever SQL names, and a view may be there already
+            draft.top["attributes"].pop("type", None)
+        return draft
+
+    def dataset(self, record: Dataset | Report) -> Draft:
+        """The dataset with its columns."""
+        address = record.address
+        draft, level = self._draft(address, record)
+        attributes = draft.top["attributes"]
+        custom = record.properties
+        if isinstance(record, Dataset):
+            if record.sql and level.definition_attribute:
+                attributes[level.definition_attribute] = text(record.sql)
+                if record.dialect and level.type_name == "hookline_dataset":
+                    attributes["dialect"] = record.dialect
+            if record.foreign_keys:
+                custom = custom | _foreign_keys(record.foreign_keys)
+        elif record.url:
+            attributes["url"] = redact(record.url)
+        columns = record.columns
+        if columns and level.column_type:
+            parent = reference_by_guid(draft.top["guid"], level.type_name)
+            if level.column_relationship_type:
+                parent["relationshipType"] = level.column_relationship_type
+            related = {level.column_parent_attribute: parent}
+            draft.members = [
+                self._column(address, level, related, child_guid(parent["guid"], number), column)
+                for number, column in enumerate(columns, 1)
+            ]
+        elif columns:  # files and reports have no columns of their own; so at least their names are shown
+            custom = {"columns": ", ".join([_shown(column) for column in columns]), **custom}
+        _set_custom(draft.top, custom)
+        return draft
+
+    def process(self, record: Process, inputs: list[Name], outputs: list[Name], edges: list[Edge]) -> Iterator[Draft]:
+        """The process; several when its column mapping exceeds what one property holds (`.../2`, `.../3`)."""
+        first, _ = self._draft(record.address, record)
+        _set_custom(first.top, record.properties)
+        refers = [*inputs, *outputs]
+        attributes = first.top["attributes"]
+        attributes["inputs"] = [reference(name) for name in inputs]
+        attributes["outputs"] = [reference(name) for name in outputs]
+        for attribute, value in (
+            ("sql", text(record.sql)),
+            ("dialect", record.dialect),
+            ("lastRunTime", record.ended),
+            ("lastRunState", record.state),
+        ):
+            if value:
+                attributes[attribute] = value
+        if record.parent is not None:
+            parent = self.naming.name(record.parent)
+            refers.append(parent)
+            first.top["relationshipAttributes"] = {"parent": reference(parent)}
+        first.refers = tuple([target(name) for name in refers])
+        mappings = list(column_mappings(edges))
+        if mappings:
+            attributes["columnMapping"] = mappings[0]
+        yield first
+        for number, mapping in enumerate(mappings[1:], 2):
+            part = Name(first.top["typeName"], f"{attributes['qualifiedName']}/{number}")
+            changed = {**attributes, "qualifiedName": part.qualified_name, "columnMapping": mapping}
+            yield Draft({**first.top, "guid": guid(part), "attributes": changed}, refers=first.refers)
+
+    # ---- what all assets have
+
+    def _draft(self, address: Address, record: Container | Dataset | Report | Process | None) -> tuple[Draft, Level]:
+        name = self.naming.name(address)
+        path = address.path
+        if path:
+            around = (address.platform, address.host, path[:-1], address.type)
+            beside = self._besides.get(around)
+            if beside is None:
+                beside = self._beside(address)
+                if len(self._besides) >= _REMEMBERED:
+                    self._besides.clear()
+                self._besides[around] = beside
         else:
-            parent = self._parent(address, level)
-            if len(self._parents) >= _REMEMBERED:
-                self._parents.clear()
-            if address.path:
-                self._parents[around] = parent
-        if parent is not None:
-            top["relationshipAttributes"] = parent
-        if record is None:
-            return top
-        if record.description:
-            attributes["description"] = text(record.description)
-        if record.owners:
-            attributes["owner"] = ", ".join(record.owners)
-        if record.tags:
-            top["labels"] = sorted({_NOT_KEY.sub("_", tag)[:_LABEL_LENGTH] for tag in record.tags})
-        if record.classifications:
-            top["classifications"] = [{"typeName": c} for c in record.classifications]
-        if record.properties:
-            top["customAttributes"] = custom_attributes(record.properties)
-        return top
+            beside = self._beside(address)
+        attributes: dict[str, Any] = {
+            "name": path[-1] if path else address.host,
+            "qualifiedName": name.qualified_name,
+            **beside.fixed,
+        }
+        if beside.varying:
+            for attribute, template in beside.varying.items():
+                attributes[attribute] = template.format(platform=address.platform, host=address.host, name=address.name)
+        top: Entity = {"typeName": name.type_name, "guid": guid(name), "attributes": attributes}
+        if beside.related is not None:
+            top["relationshipAttributes"] = beside.related
+        if record is not None:
+            if record.description:
+                attributes["description"] = text(record.description)
+            if record.owners:
+                attributes["owner"] = text(", ".join(record.owners))
+            if record.tags and (tags := labels(record.tags)):
+                top["labels"] = tags
+            if record.classifications:
+                top["classifications"] = [{"typeName": c} for c in dict.fromkeys(record.classifications)]
+        return Draft(top, refers=beside.refers), beside.level
 
-    def _parent(self, address: Address, level: Level) -> Entity | None:
-        """The relationship to the parent; the same for everything beside this address."""
-        parent = self.naming.parent(address) if level.parent_attribute else None
-        if parent is None:
-            return None
-        target = reference(self.naming.name(parent))
-        if level.relationship_type:
-            target["relationshipType"] = level.relationship_type
-        return {level.parent_attribute: target}
-
-    def _level(self, address: Address) -> Level:
+    def _beside(self, address: Address) -> _Beside:
         level = self.naming.level(address)
         if level is None:
             raise NameRefused(f"{address} has no entity of its own")
-        return level
+        known = {"platform": address.platform, "host": address.host}
+        varying = {attribute: template for attribute, template in level.required.items() if "{name}" in template}
+        fixed = {a: template.format(**known) for a, template in level.required.items() if a not in varying}
+        above = self.naming.parent(address) if level.parent_attribute else None
+        if above is None:
+            return _Beside(level, fixed, varying, None, ())
+        parent = self.naming.name(above)
+        named = reference(parent)
+        if level.relationship_type:
+            named["relationshipType"] = level.relationship_type
+        return _Beside(level, fixed, varying, {level.parent_attribute: named}, (target(parent),))
 
-    def stub(self, address: Address) -> Entity:
-        """Name, qualified name and parent only: an upsert that creates what is missing and changes nothing else."""
-        return self._top(address, self.naming.name(address), self._level(address), None)
+    # ---- columns
 
-    def container(self, record: Container) -> Entity:
-        return self._top(record.address, self.naming.name(record.address), self._level(record.address), record)
-
-    def dataset(self, record: Dataset | Report) -> tuple[Entity, list[Entity]]:
-        """The dataset and its columns."""
-        address = record.address
-        name, level = self.naming.name(address), self._level(address)
-        top = self._top(address, name, level, record)
-        if isinstance(record, Dataset):
-            if record.sql and level.definition_attribute:
-                top["attributes"][level.definition_attribute] = text(record.sql)
-            if record.foreign_keys:
-                top["customAttributes"] = custom_attributes(
-                    record.properties | {f"foreignKey_{k.name}": self._foreign_key(k) for k in record.foreign_keys}
-                )
-        elif record.url:
-            top["attributes"]["url"] = record.url
-        if not record.columns or not level.column_type:
-            return top, []
-        parent = {"guid": top["guid"], "typeName": name.type_name}
-        return top, [
-            self._column(address, level, parent, column, number) for number, column in enumerate(record.columns, 1)
-        ]
-
-    def _foreign_key(self, key: Any) -> str:
-        columns, referenced = ", ".join(key.columns), ", ".join(key.referenced_columns)
-        return f"({columns}) references {'.'.join(key.referenced.path[1:])} ({referenced})"
-
-    def _column(self, address: Address, level: Level, parent: Entity, column: Column, number: int) -> Entity:
-        shown = ".".join((*column.path, column.name)) if column.path else column.name
+    def _column(self, address: Address, level: Level, related: dict[str, Entity], guid: str, column: Column) -> Entity:
+        shown = _shown(column)
         attributes: dict[str, Any] = {
             "name": shown,
             "qualifiedName": self.naming.column(address, shown).qualified_name,
         }
         entity: Entity = {
             "typeName": level.column_type,
-            "guid": child_guid(parent["guid"], number),
+            "guid": guid,
             "attributes": attributes,
-            "relationshipAttributes": {level.column_parent_attribute: parent},
+            "relationshipAttributes": related,
         }
         if level.column_data_type:
             # azure_sql_column.data_type, mssql_column.data_type and others are required
             attributes[level.column_data_type] = column.type or "unknown"
         if column.description:
             attributes["description"] = text(column.description)
-        custom: dict[str, str] = {}
         if level.column_type == "rdbms_column":
-            # Apache Atlas model 2000-RDBMS/2010-rdbms_model.json
-            attributes["isPrimaryKey"] = column.key == "primary"
-            if column.nullable is not None:
-                attributes["isNullable"] = column.nullable
-            if column.default:
-                attributes["default_value"] = redact(column.default)
-        else:
-            if column.key:
-                custom["key"] = column.key
-            if column.nullable is not None:
-                custom["nullable"] = "true" if column.nullable else "false"
-            if column.default:
-                custom["default"] = redact(column.default)
-        if custom:
-            entity["customAttributes"] = custom_attributes(custom)
+            custom = _rdbms_details(column, attributes)
+        elif level.column_type == "hookline_column":
+            custom = _own_details(column, attributes)
+        else:  # Purview's own column types have no attributes for these
+            custom = {"key": column.key, "nullable": _flag(column.nullable), "default": column.default}
+        if column.key or column.default or column.nullable is not None:
+            _set_custom(entity, custom)
         return entity
 
-    def process(self, record: Process, inputs: list[Name], outputs: list[Name], edges: list[Edge]) -> Iterator[Entity]:
-        """The process; several when its column mapping exceeds what one property holds (`.../2`, `.../3`)."""
-        address = record.address
-        name, level = self.naming.name(address), self._level(address)
-        for number, mapping in enumerate(list(column_mappings(edges)) or [""], 1):
-            part = name if number == 1 else Name(name.type_name, f"{name.qualified_name}/{number}")
-            top = self._top(address, part, level, record)
-            attributes = top["attributes"]
-            attributes["inputs"] = [reference(n) for n in inputs]
-            attributes["outputs"] = [reference(n) for n in outputs]
-            if mapping:
-                attributes["columnMapping"] = mapping
-            for attribute, value in (
-                ("sql", text(record.sql)),
-                ("dialect", record.dialect),
-                ("lastRunTime", record.ended),
-                ("lastRunState", record.state),
-            ):
-                if value:
-                    attributes[attribute] = value
-            if record.parent is not None:
-                parent = {"parent": reference(self.naming.name(record.parent))}
-                top["relationshipAttributes"] = top.get("relationshipAttributes", {}) | parent
-            yield top
+
+def _rdbms_details(column: Column, attributes: dict[str, Any]) -> dict[str, str]:
+    """Apache Atlas model 2000-RDBMS/2010-rdbms_model.json."""
+    attributes["isPrimaryKey"] = column.key == "primary"
+    if column.nullable is not None:
+        attributes["isNullable"] = column.nullable
+    if column.default:
+        attributes["default_value"] = text(column.default)
+    return {"key": column.key} if column.key == "unique" else {}
+
+
+def _own_details(column: Column, attributes: dict[str, Any]) -> dict[str, str]:
+    if column.key:
+        attributes["key"] = column.key
+    if column.nullable is not None:
+        attributes["nullable"] = column.nullable
+    if column.default:
+        attributes["default"] = text(column.default)
+    if column.path:
+        attributes["path"] = ".".join(column.path)
+    return {}
+
+
+def _flag(value: bool | None) -> str:
+    return "" if value is None else "true" if value else "false"
+
+
+def _shown(column: Column) -> str:
+    return ".".join((*column.path, column.name)) if column.path else column.name
+
+
+def _set_custom(entity: Entity, values: dict[str, str]) -> None:
+    if values and (custom := custom_attributes(values)):
+        entity["customAttributes"] = custom
+
+
+def _foreign_keys(keys: tuple[ForeignKey, ...]) -> dict[str, str]:
+    """Purview has no foreign keys; an unnamed one (SQLite) goes by its number."""
+    return {
+        f"foreignKey_{key.name or number}": f"({', '.join(key.columns)}) references "
+        f"{'.'.join(key.referenced.path[1:] or key.referenced.path)} ({', '.join(key.referenced_columns)})"
+        for number, key in enumerate(keys, 1)
+    }

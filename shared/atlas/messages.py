@@ -10,11 +10,11 @@ message applied; 1,000,000 bytes less 512, Atlas's own limit, below Event Hubs' 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from shared.atlas.closure import Closure, Operation
+from shared.atlas.closure import Closure, Operation, Target, encode, reference, reference_by_guid
 from shared.naming import Name
 
 MAX_ENTITIES = 50
@@ -23,7 +23,10 @@ USER = "hookline"
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One hook message: the body of one event, and the names of its top-level entities, for the receipt."""
+    """One hook message: the body of one event, and the names by which its arrival is recognised, for the receipt.
+
+    names: its top-level assets; the last column of a message that holds nothing but the rest of a wide table.
+    """
 
     body: bytes
     operation: Operation
@@ -35,7 +38,8 @@ class Packer:
     """Packs closures into messages in the order in which they come.
 
     A message holds one kind of operation; an update holds one entity. Two entities with the same guid in one message
-    would lose the second without a word, so a closure whose guids are already taken opens a new message.
+    would lose the second without a word, so a closure whose guids are already taken opens a new message. A closure
+    stays in one message if it fits into one; a table with more columns goes on in the next.
 
     clock: milliseconds since 1970 for `msgCreationTime`; None leaves it out (same input, same bytes).
     """
@@ -46,54 +50,85 @@ class Packer:
         self._max_bytes = max_bytes
         self._max_entities = max_entities
         self._clock = clock
-        self._closures: list[Closure] = []
-        self._guids: set[str] = set()
-        self._size = 0
         self._frame = len(self._envelope("create", b"", b"")) + 64
+        self._operation: Operation = "create"
+        self._start()
 
-    def fits(self, closure: Closure) -> bool:
-        """Whether this closure can travel at all."""
-        return closure.size + self._frame <= self._max_bytes
+    def _start(self) -> None:
+        self._bodies: list[bytes] = []  # of the top-level entities
+        self._refers: list[tuple[int, tuple[Target, ...]]] = []  # which body refers to whom by name
+        self._referred: list[bytes] = []
+        self._here: dict[str, Name] = {}  # by guid: the assets in this message
+        self._rest_of = ""  # guid of the table whose columns this message began with
+        self._rest = Name("", "")  # the last of those columns
+        self._entities = 0
+        self._size = self._frame
 
-    @property
-    def limit(self) -> int:
-        return self._max_bytes
-
-    def add(self, closure: Closure) -> Iterator[Message]:
-        """Take one closure; yield the message that had to be closed before it, if any."""
-        held = self._closures
-        if held and (
-            len(held) >= self._max_entities
+    def add(self, closure: Closure) -> Sequence[Message]:
+        """Take one closure; the messages that had to be closed for it, if any."""
+        members, guid, bodies = closure.members, closure.guid, self._bodies
+        closed: Sequence[Message] = ()
+        if bodies and (
+            len(bodies) + 1 + len(members) > self._max_entities
             or self._size + closure.size > self._max_bytes
-            or held[0].operation != closure.operation
+            or closure.operation != self._operation
             or closure.operation == "update"
-            or not self._guids.isdisjoint(closure.guids)
+            or guid in self._here
+            or guid == self._rest_of
         ):
-            yield self._close()
-        if not self._closures:
-            self._size = self._frame
-        self._closures.append(closure)
-        self._guids.update(closure.guids)
-        self._size += closure.size
+            closed = (self._close(),)
+            bodies = self._bodies
+        self._operation = closure.operation
+        if closure.refers:
+            self._refers.append((len(bodies), closure.refers))
+        bodies.append(closure.body)
+        self._here[guid] = closure.name
+        if closure.referred:
+            self._referred.append(closure.referred)
+        if not members:
+            self._entities += closure.entities
+            self._size += closure.size
+            return closed
+        self._entities += closure.entities - len(members)
+        self._size += len(closure.body) + len(closure.referred) + 2
+        return (*closed, *self._add_members(closure))
 
-    def flush(self) -> Iterator[Message]:
-        if self._closures:
-            yield self._close()
+    def _add_members(self, closure: Closure) -> Iterator[Message]:
+        """The members go into this message, or where they are too many also into the next, naming the first by name."""
+        by_guid, by_name = b"", b""
+        for number, member in enumerate(closure.members):
+            body = member.replace(by_guid, by_name) if by_name else member
+            if len(self._bodies) >= self._max_entities or self._size + len(body) + 1 > self._max_bytes:
+                yield self._close()
+                by_guid, by_name = _beginnings(closure.name, closure.guid)
+                body = member.replace(by_guid, by_name)
+                self._rest_of = closure.guid
+            self._bodies.append(body)
+            self._entities += 1
+            self._size += len(body) + 1
+            if by_name:
+                child = closure.children[number] if closure.children else ""
+                self._rest = Name(closure.child_type, child) if child else closure.name
+
+    def flush(self) -> Sequence[Message]:
+        return (self._close(),) if self._bodies else ()
 
     def _close(self) -> Message:
-        closures, self._closures = self._closures, []
-        self._guids.clear()
-        operation = closures[0].operation
-        return Message(
-            body=self._envelope(
-                operation,
-                b",".join([c.body for c in closures]),
-                b",".join([c.referred for c in closures if c.referred]),
-            ),
-            operation=operation,
-            names=tuple([c.name for c in closures]),
-            entities=sum([c.entities for c in closures]),
+        bodies, here = self._bodies, self._here
+        if self._operation == "create":
+            for number, refers in self._refers:
+                for target in refers:
+                    if target.guid in here and here[target.guid] == target.name:
+                        by_guid, by_name = _beginnings(target.name, target.guid)
+                        bodies[number] = bodies[number].replace(by_name, by_guid)
+        message = Message(
+            body=self._envelope(self._operation, b",".join(bodies), b",".join(self._referred)),
+            operation=self._operation,
+            names=tuple(here.values()) or (self._rest,),
+            entities=self._entities,
         )
+        self._start()
+        return message
 
     def _envelope(self, operation: Operation, entities: bytes, referred: bytes) -> bytes:
         time = b"" if self._clock is None else b'"msgCreationTime":%d,' % self._clock()
@@ -110,3 +145,11 @@ class Packer:
             entities,
             referred,
         )
+
+
+def _beginnings(name: Name, guid: str) -> tuple[bytes, bytes]:
+    """The two forms of a reference, without the closing brace: a relationshipType may follow.
+
+    They hold quotes that nothing escapes, so in JSON they can only be what they are, never a part of a text.
+    """
+    return encode(reference_by_guid(guid, name.type_name))[:-1], encode(reference(name))[:-1]

@@ -2,27 +2,30 @@
 
 Order: containers and datasets as they come, processes at the end of the file, when every dataset of the file is known
 (they wait in a temporary file, so memory stays flat). What a record refers to and nobody has published yet is sent
-along as a stub (name, qualified name, parent): an upsert that changes nothing where the asset exists, and gives the
-reference something to hold on to where it does not.
+along as a stub. Every record ends as a closure, as a refusal, or is counted as `repeated` or `adopted`; a record that
+is refused takes nothing with it.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Iterable, Iterator
+from typing import Literal
 
 import msgspec
 
-from shared.atlas import closure as closures
-from shared.atlas.closure import Closure, Entity, child_guid, closure, deletion, encode, guid, update
-from shared.atlas.entities import Entities, custom_attributes, text
+from shared.atlas import flows, uploaded
+from shared.atlas.bounds import text
+from shared.atlas.checks import REMEMBERED, Checks, Made, Repeats, passed
+from shared.atlas.closure import Closure
+from shared.atlas.entities import Entities
 from shared.atlas.messages import MAX_BYTES
+from shared.atlas.problems import Problem
+from shared.atlas.refusals import masked, refusal
 from shared.atlas.rules import Rules
-from shared.lineage import analyze
+from shared.atlas.spool import Spool, Waiting
+from shared.atlas.stubs import VIEWS, Known, Stubs
 from shared.naming import Name, NameRefused, Naming
 from shared.records import (
-    Address,
     Atlas,
     Container,
     Dataset,
@@ -30,21 +33,10 @@ from shared.records import (
     Found,
     Process,
     Query,
+    Record,
     Refusal,
     Report,
 )
-
-#: names of assets this file has already sent; beyond it the oldest are forgotten, which costs a repeated upsert
-REMEMBERED = 100_000
-SPOOL_BYTES = 4 * 1024 * 1024
-#: where lineage names a table, the source may have a view of that name
-_TABLE_LIKE = ("table", "view", "materialized_view")
-
-
-class Known(Protocol):
-    """What is already published (the snapshots of finished scans)."""
-
-    def contains(self, name: Name) -> bool: ...
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,345 +47,217 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     assets: Literal["create", "adopt"] = "create"
-    repeats: Literal["newer", "refuse"] = "newer"
+    repeats: Repeats = "newer"
     max_bytes: int = MAX_BYTES
 
 
-Made = Sequence[Closure | Refusal]
-
-_spool_encode = msgspec.msgpack.Encoder().encode
-_spool_decode = msgspec.msgpack.Decoder(tuple[int | str, Process | Query]).decode
-
-
 class Transform:
-    """One file's transform. `run` may be called once."""
+    """One file's transform. `run` may be called once.
+
+    records:  how many there were
+    repeated: of them, those that say nothing that is not said elsewhere: the same asset again, a statement again or
+              one in which nothing flows, a schema where schemas are only a part of names
+    adopted:  of them, those left alone because of `assets: adopt`
+    """
 
     def __init__(self, naming: Naming, rules: Rules, *, known: Known, options: Options | None = None) -> None:
+        options = options or Options()
         self._naming = naming
+        self._adopt = options.assets == "adopt"
+        self._repeats = options.repeats
         self._entities = Entities(naming)
-        self._rules = rules
-        self._known = known
-        self._options = options or Options()
-        self._seen: dict[tuple[str, str], tuple[int, int | str]] = {}
-        self._stubs: set[tuple[str, str]] = set()
-        self._chains: set[tuple[str, str, tuple[str, ...], str]] = set()
-        #: records and events that said nothing new, and assets left alone because of `assets: adopt`
+        self._checks = Checks(rules, options.max_bytes)
+        self._stubs = Stubs(naming, self._entities, self._checks, known)
+        self._beside: object = None  # what the last dataset refers to; the same object for all beside it
+        self._latest: dict[int, tuple[str, int]] = {}  # of each statement: time, and number in the spool
+        self.records = 0
         self.repeated = 0
         self.adopted = 0
-        self.records = 0
 
     def run(self, found: Iterable[Found | Refusal]) -> Iterator[Closure | Refusal]:
-        with tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES) as spool:
-            lengths: list[int] = []
+        with Spool() as spool:
             for item in found:
                 if isinstance(item, Refusal):
-                    yield item
+                    yield masked(item)
                     continue
                 self.records += 1
                 record, place = item.record, item.place
-                if isinstance(record, (Process, Query)):
-                    line = _spool_encode((place, record))
-                    spool.write(line)
-                    lengths.append(len(line))
-                    continue
                 try:
-                    made = self._asset(record, place)
-                except NameRefused as error:
-                    yield _refused(error, place, record)
-                    continue
+                    made = self._at_once(record, place, spool)
+                except (NameRefused, UnicodeEncodeError) as error:
+                    made = [_unusable(error, record, place)]
                 yield from made
-                if isinstance(record, (Dataset, Report)) and (
-                    record.inputs or (isinstance(record, Dataset) and record.sql)
-                ):
-                    line = _spool_encode((place, _derived(record)))
-                    spool.write(line)
-                    lengths.append(len(line))
-            spool.seek(0)
-            for length in lengths:
-                place, process = _spool_decode(spool.read(length))
+            for number, waiting in enumerate(spool):
                 try:
-                    made = self._process(process, place)
-                except NameRefused as error:
-                    yield _refused(error, place, process)
-                    continue
+                    made = self._at_the_end(waiting, number)
+                except (NameRefused, UnicodeEncodeError) as error:
+                    made = [_unusable(error, waiting.record, waiting.place)]
                 yield from made
 
     # ---- assets
 
-    def _asset(self, record: Any, place: int | str) -> Made:
+    def _at_once(self, record: Record, place: int | str, spool: Spool) -> Made:
         if isinstance(record, (Dataset, Report)):
-            if self._options.assets == "adopt":
-                return self._description(record, place)
-            above = self._parents(record.address)
-            top, referred = self._entities.dataset(record)
-            return [*above, *self._checked(top, referred, place, volatile=record.statistics)]
+            return self._dataset(record, place, spool)
         if isinstance(record, Container):
-            if self._naming.level(record.address) is None:
-                return []
-            if self._options.assets == "adopt":
-                return self._description(record, place)
-            above = self._parents(record.address)
-            top = self._entities.container(record)
-            return [*above, *self._checked(top, [], place, volatile=record.statistics)]
+            return self._container(record, place)
+        if isinstance(record, Atlas):
+            return self._uploaded(record, place)
         if isinstance(record, Deleted):
-            return [deletion(self._naming.name(record.address), place)]
-        return self._atlas(record, place)
+            return self._deleted(record, place, spool)
+        number = spool.add(Waiting(place, record))
+        if isinstance(record, Query):
+            self._note(record, number)
+        return []
 
-    def _description(self, record: Container | Dataset | Report, place: int | str) -> Made:
+    def _dataset(self, record: Dataset | Report, place: int | str, spool: Spool) -> Made:
+        if self._adopt:
+            made = self._described(record, place)
+        else:
+            draft = self._entities.dataset(record)
+            made = self._checks.create(draft, place, volatile=record.statistics, repeats=self._repeats)
+            if not made:
+                self.repeated += 1
+            elif isinstance(made[0], Refusal):
+                return made
+            if draft.refers is not self._beside:
+                self._beside = draft.refers
+                made = self._stubs.above(record.address, place) + made
+        if record.address.type in VIEWS:
+            self._stubs.is_view(record.address)
+        if record.inputs or (isinstance(record, Dataset) and record.sql):
+            spool.add(Waiting(place, flows.derived(record), derived=True))
+        return made
+
+    def _container(self, record: Container, place: int | str) -> Made:
+        if self._naming.level(record.address) is None:
+            self.repeated += 1
+            return []
+        if self._adopt:
+            return self._described(record, place)
+        draft = self._entities.container(record)
+        made = self._checks.create(draft, place, volatile=record.statistics, repeats=self._repeats)
+        if not made:
+            self.repeated += 1
+        return self._stubs.above(record.address, place) + made if passed(made) else made
+
+    def _described(self, record: Container | Dataset | Report, place: int | str) -> Made:
+        """What `assets: adopt` writes of an asset."""
+        name = self._naming.name(record.address)
         self.adopted += 1
         if not record.description:
             return []
-        return [update(self._naming.name(record.address), {"description": text(record.description)}, place)]
+        attributes = {"qualifiedName": name.qualified_name, "description": text(record.description)}
+        return self._checks.update(name, attributes, place)
 
-    def _atlas(self, record: Atlas, place: int | str) -> Made:
-        top = _without_nulls(record.entity)
-        attributes = top.get("attributes")
-        name = Name(str(top.get("typeName", "")), str((attributes or {}).get("qualifiedName", "")))
+    def _deleted(self, record: Deleted, place: int | str, spool: Spool) -> Made:
+        if self._naming.level(record.address) is None:
+            self.repeated += 1
+            return []
+        name = self._naming.name(record.address)
+        if self._checks.is_process(name.type_name):  # after what this file says of it before
+            spool.add(Waiting(place, record))
+            return []
+        if self._adopt:
+            self.adopted += 1
+            return []
+        return self._gone(name, place)
+
+    def _gone(self, name: Name, place: int | str) -> Made:
+        """What refers to it from here on needs a stub again."""
+        self._stubs.forget(name)
+        self._beside = None
+        return self._checks.delete(name, place)
+
+    def _uploaded(self, record: Atlas, place: int | str) -> Made:
+        if record.operation == "create":
+            draft = uploaded.draft(record)
+            if isinstance(draft, Problem):
+                return [refusal(place, draft.rule, draft.reason, draft.fix, record.entity)]
+            made = self._checks.create(draft, place, repeats=self._repeats)
+            if not made:
+                self.repeated += 1
+            return made
+        name = uploaded.identity(record.entity)
+        if isinstance(name, Problem):
+            return [refusal(place, name.rule, name.reason, name.fix, record.entity)]
         if record.operation == "delete":
-            return [deletion(name, place)]
-        if record.operation == "update":
-            problem = self._rules.check(top, partial=True)
-            if problem is not None:
-                return [_refusal(place, problem.rule, problem.reason, problem.fix, top)]
-            return [update(name, dict(attributes or {}), place)]
-        referred = [_without_nulls(child) for child in record.referred]
-        # Guids of a file mean nothing outside it: ours keep entities of different lines apart in one message.
-        ours = guid(name)
-        guids = {str(e["guid"]): child_guid(ours, i) for i, e in enumerate((top, *referred)) if "guid" in e}
-        if referred or any(g in guids for g in _guids(attributes, top.get("relationshipAttributes"))):
-            top, *referred = [_with_guids(e, guids, 0) for e in (top, *referred)]
-        top["guid"] = ours
-        return self._checked(top, referred, place, repeats=self._options.repeats)
-
-    # ---- what stands above an asset, and what lineage points to
-
-    def _parents(self, address: Address) -> Made:
-        """Stubs of the containers above `address` that nobody has sent yet, outermost first."""
-        beside = (address.platform, address.host, address.path[:-1], address.type)
-        if beside in self._chains:
-            return ()
-        if len(self._chains) > REMEMBERED:
-            self._chains.clear()
-        self._chains.add(beside)
-        above, parent = [], self._naming.parent(address)
-        while parent is not None:
-            above.append(parent)
-            parent = self._naming.parent(parent)
-        return [stub for container in reversed(above) for stub in self._stub(container)]
-
-    def _stub(self, address: Address) -> Made:
-        name = self._naming.name(address)
-        identity = (name.type_name, name.qualified_name)
-        if identity in self._stubs or identity in self._seen or self._known.contains(name):
-            return ()
-        if len(self._stubs) > REMEMBERED:
-            self._stubs.clear()
-        self._stubs.add(identity)
-        return self._checked(self._entities.stub(address), [], "", stub=True)
-
-    def _endpoint(self, address: Address) -> tuple[Address, Name]:
-        """The asset that lineage means by `address`: a view where a view of that name is known, or what it says."""
-        if address.type in _TABLE_LIKE:
-            for kind in (address.type, *_TABLE_LIKE):
-                candidate = msgspec.structs.replace(address, type=kind)
-                name = self._naming.name(candidate)
-                if (name.type_name, name.qualified_name) in self._seen or self._known.contains(name):
-                    return candidate, name
-        level = self._naming.level(address)
-        if level is None or not level.is_dataset:
-            raise NameRefused(
-                f"{address} cannot be an end of lineage: only datasets can (Atlas: DataSet and its subtypes)",
-                fix="name the table, view, file or topic that is read or written",
-            )
-        return address, self._naming.name(address)
+            return self._gone(name, place)
+        changed = uploaded.changes(record)
+        if isinstance(changed, Problem):
+            return [refusal(place, changed.rule, changed.reason, changed.fix, record.entity)]
+        (fields, referred) = changed
+        attributes = fields.pop("attributes")
+        del fields["typeName"]
+        return self._checks.update(name, attributes, place, fields=fields, referred=referred)
 
     # ---- processes
 
-    def _process(self, record: Process | Query, place: int | str) -> Made:
-        if isinstance(record, Query):
-            record = _as_process(record)
-            must_flow = True
+    def _note(self, query: Query, number: int) -> None:
+        """Of the same statement executed again and again, the last execution counts."""
+        key = flows.statement_key(query)
+        executed = self._latest.get(key)
+        if executed is None and len(self._latest) >= REMEMBERED:
+            return
+        if executed is None or executed[0] <= query.time:
+            self._latest[key] = (query.time, number)
+
+    def _at_the_end(self, waiting: Waiting, number: int) -> Made:
+        record, place, derived = waiting.record, waiting.place, waiting.derived
+        if isinstance(record, Deleted):
+            return self._checks.delete(self._naming.name(record.address), place)
+        if isinstance(record, Process):
+            made = self._process(
+                flows.with_lineage(record, derived=derived), place, "newer" if derived else self._repeats
+            )
+            self.repeated += not made and not derived
+            return made
+        latest = self._latest.get(flows.statement_key(record))
+        if latest is None or latest[1] == number:
+            process = flows.with_lineage(flows.statement(record))
+            made = self._process(process, place, "newer") if process.inputs and process.outputs else []
         else:
-            must_flow = False
-        inputs, outputs = self._tables(record)
-        if must_flow and not (inputs and outputs):
-            self.repeated += 1
-            return ()
-        made: list[Closure | Refusal] = []
-        read: dict[Name, None] = {}
-        written: dict[Name, None] = {}
-        names: dict[Address, Name] = {}
-        edges = record.columns
-        for ends, addresses in (
-            (read, (*inputs, *(e.source for e in edges))),
-            (written, (*outputs, *(e.target for e in edges))),
-        ):
-            for address in addresses:
-                if address in names and names[address] in ends:
-                    continue
-                meant, name = self._endpoint(address)
-                names[address] = name
-                ends[name] = None
-                if self._options.assets == "create":
-                    made += self._parents(meant)
-                    made += self._stub(meant)
-        if record.parent is not None:
-            made += self._stub(record.parent)
-        named = [
-            (names[e.source].qualified_name, e.source_column, names[e.target].qualified_name, e.target_column)
-            for e in edges
-        ]
-        for top in self._entities.process(record, list(read), list(written), named):
-            made += self._checked(top, [], place, volatile=record.statistics)
+            made = []
+        self.repeated += not made
         return made
 
-    def _tables(self, record: Process) -> tuple[tuple[Address, ...], tuple[Address, ...]]:
-        """Inputs and outputs as the record says, or else as its SQL says."""
-        if record.inputs or not record.sql or not record.dialect:
-            return record.inputs, record.outputs
-        found = analyze(
-            record.sql,
-            dialect=record.dialect,
-            default_database=record.default_database or None,
-            default_schema=record.default_schema or None,
+    def _process(self, record: Process, place: int | str, repeats: Repeats) -> Made:
+        edges = record.columns
+        inputs = {a: self._stubs.endpoint(a) for a in (*record.inputs, *(edge.source for edge in edges))}
+        outputs = {a: self._stubs.endpoint(a) for a in (*record.outputs, *(edge.target for edge in edges))}
+        drafts = self._entities.process(
+            record,
+            list(dict.fromkeys(name for _, name in inputs.values())),
+            list(dict.fromkeys(name for _, name in outputs.values())),
+            [
+                (
+                    inputs[e.source][1].qualified_name,
+                    e.source_column,
+                    outputs[e.target][1].qualified_name,
+                    e.target_column,
+                )
+                for e in edges
+            ],
         )
-        server = Address(record.address.platform, record.address.host)
-        inputs = tuple(server.at(*table.parts) for table in found.inputs)
-        outputs = record.outputs or tuple(server.at(*table.parts) for table in found.outputs)
-        return inputs, outputs
-
-    # ---- the last step: rules, repeats, size
-
-    def _checked(
-        self,
-        top: Entity,
-        referred: list[Entity],
-        place: int | str,
-        *,
-        volatile: dict[str, str] | None = None,
-        stub: bool = False,
-        repeats: str = "newer",
-    ) -> Made:
-        problem = self._rules.check(top, referred)
-        if problem is not None:
-            return [_refusal(place, problem.rule, problem.reason, problem.fix, top)]
-        made = closure(
-            top, referred, place=place, volatile=custom_attributes(volatile) if volatile else None, stub=stub
-        )
-        if not stub:
-            identity = (made.name.type_name, made.name.qualified_name)
-            said = hash(made.body) ^ hash(made.referred)
-            seen = self._seen.get(identity)
-            if seen is None:
-                if len(self._seen) >= REMEMBERED:
-                    del self._seen[next(iter(self._seen))]
-            elif seen[0] == said:
-                self.repeated += 1
-                return ()
-            elif repeats == "refuse":
-                reason = f"{made.name.type_name} {made.name.qualified_name} differs from {_where(seen[1])}"
-                return [_refusal(place, "duplicate-qualified-name", reason, "keep one of the two", top)]
-            self._seen[identity] = (said, place)
-        if made.size <= self._options.max_bytes - 1024:
-            return (made,)
-        if referred:
-            return self._apart(made, top, referred, place)
-        reason = f"{made.name.qualified_name} takes {made.size:,} bytes, a message {self._options.max_bytes:,}"
-        return [_refusal(place, "oversize", reason, "shorten its longest attributes or split it", top)]
-
-    def _apart(self, made: Closure, top: Entity, referred: list[Entity], place: int | str) -> Made:
-        """A table too wide for one message: first the table, then its columns, each naming it by qualified name."""
-        parts: list[Closure | Refusal] = [closure(top, [], place=place)]
-        parent = closures.reference(made.name)
-        for child in referred:
-            relations = {
-                k: parent if isinstance(v, dict) and v.get("guid") == top["guid"] else v
-                for k, v in child.get("relationshipAttributes", {}).items()
-            }
-            parts += self._checked({**child, "relationshipAttributes": relations}, [], place)
-        return parts
+        made: Made = []
+        for draft in list(drafts):
+            made += self._checks.create(draft, place, volatile=record.statistics, repeats=repeats)
+        if not made:
+            return made
+        if refused := next((item for item in made if isinstance(item, Refusal)), None):
+            return [refused]
+        stubs: Made = []
+        if not self._adopt:
+            for meant, _ in (*inputs.values(), *outputs.values()):
+                stubs += self._stubs.above(meant, place)
+                stubs += self._stubs.stub(meant, place)
+        if record.parent is not None:
+            stubs += self._stubs.stub(record.parent, place)
+        return stubs + made
 
 
-def _derived(record: Dataset | Report) -> Process:
-    """The process by which a view or report comes out of what it reads."""
-    address = record.address
-    database, schema = _defaults(address)
-    sql, dialect = (record.sql, record.dialect) if isinstance(record, Dataset) else ("", "")
-    return Process(
-        address=msgspec.structs.replace(address, type="query"),
-        inputs=record.inputs,
-        outputs=(address,),
-        sql=sql,
-        dialect=dialect,
-        default_database=database,
-        default_schema=schema,
-    )
-
-
-def _defaults(address: Address) -> tuple[str, str]:
-    """Database and schema around a relation, for the unqualified names in its SQL."""
-    around = address.path[:-1]
-    return (around[-2] if len(around) > 1 else "", around[-1] if around else "")
-
-
-def _as_process(query: Query) -> Process:
-    """A statement from a query history: one process per distinct text."""
-    digest = closures.key(Name("sql", query.sql))
-    return Process(
-        address=query.address.at(f"{digest:016x}", type="query"),
-        sql=query.sql,
-        dialect=query.dialect,
-        default_database=query.default_database,
-        default_schema=query.default_schema,
-        owners=(query.user,) if query.user else (),
-        ended=query.time,
-    )
-
-
-def _where(place: int | str) -> str:
-    return f"line {place}" if isinstance(place, int) else place
-
-
-def _sample(value: Any) -> str:
-    return text(encode(value).decode())[:2_000]
-
-
-def _refusal(place: int | str, rule: str, reason: str, fix: str, value: Any) -> Refusal:
-    return Refusal(place=_where(place), rule=rule, reason=reason, fix=fix, sample=_sample(value))
-
-
-def _refused(error: NameRefused, place: int | str, record: Any) -> Refusal:
-    return _refusal(place, "name", error.what, error.fix, record)
-
-
-def _without_nulls(entity: Entity) -> Entity:
-    """Null keys are left out: pyapacheatlas writes `"inputs": null` for "leave it", Atlas reads it as "clear it"."""
-    return {
-        k: {a: b for a, b in v.items() if b is not None} if k.endswith("ttributes") and isinstance(v, dict) else v
-        for k, v in entity.items()
-        if v is not None
-    }
-
-
-def _guids(*values: Any) -> Iterator[str]:
-    """Every guid that references inside these values carry."""
-    waiting = list(values)
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            if isinstance(value.get("guid"), (str, int)):
-                yield str(value["guid"])
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
-
-
-def _with_guids(value: Any, guids: dict[str, str], depth: int) -> Any:
-    """A copy with every guid of the file replaced by ours."""
-    if depth > 32:
-        return value
-    if isinstance(value, dict):
-        return {k: guids.get(str(v), v) if k == "guid" else _with_guids(v, guids, depth + 1) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_with_guids(v, guids, depth + 1) for v in value]
-    return value
+def _unusable(error: NameRefused | UnicodeEncodeError, record: Record, place: int | str) -> Refusal:
+    if isinstance(error, NameRefused):
+        return refusal(place, "name", error.what, error.fix, record)
+    reason = f"a text is not valid Unicode ({error.reason})"
+    return refusal(place, "text", reason, "correct the name or the text at the source", record)

@@ -17,6 +17,7 @@ from shared.naming import Name
 class _Entity(msgspec.Struct, frozen=True, rename="camel"):
     type_name: str
     attributes: dict[str, object] = {}
+    is_incomplete: object = None
 
 
 class _Body(msgspec.Struct, frozen=True, rename="camel"):
@@ -25,12 +26,13 @@ class _Body(msgspec.Struct, frozen=True, rename="camel"):
     event_time: int = 0
 
 
-class _Envelope(msgspec.Struct, frozen=True):
+class _Envelope(msgspec.Struct, frozen=True, rename="camel"):
     message: _Body
+    msg_creation_time: int = 0
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """One asset the catalogue has created, updated or deleted; time in milliseconds since 1970."""
+    """One asset the catalogue has created, updated or deleted; time in milliseconds since 1970 (0: not said)."""
 
     operation: Operation
     name: Name
@@ -46,13 +48,19 @@ _OPERATIONS: dict[str, Operation] = {
 
 
 def notices(bodies: Iterable[bytes]) -> Iterator[Notice]:
-    """The notices in these event bodies; anything else is passed over."""
+    """The notices in these event bodies; anything else is passed over.
+
+    So is a shell (`isIncomplete`): something refers to the asset, but the asset itself has not arrived.
+    """
     for body in bodies:
         try:
-            message = _decode(body).message
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            envelope = _decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
+        message = envelope.message
         operation = _OPERATIONS.get(message.operation_type)
         qualified_name = message.entity.attributes.get("qualifiedName")
-        if operation is not None and isinstance(qualified_name, str):
-            yield Notice(operation, Name(message.entity.type_name, qualified_name), message.event_time)
+        if operation is None or not isinstance(qualified_name, str) or message.entity.is_incomplete is True:
+            continue
+        time = message.event_time or envelope.msg_creation_time
+        yield Notice(operation, Name(message.entity.type_name, qualified_name), time)

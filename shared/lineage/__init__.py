@@ -1,4 +1,4 @@
-"""SQL text -> the tables that a script reads and writes.
+"""SQL text -> the tables and columns that a script reads and writes.
 
     result = analyze("INSERT INTO mart.sales SELECT * FROM staging.sales", dialect="tsql", default_database="DW")
     [str(t) for t in result.outputs]    # ["DW.mart.sales"]
@@ -45,17 +45,17 @@ def analyze(
     dialect: str,
     default_database: str | None = None,
     default_schema: str | None = None,
-    schemas: Schemas | None = None,  # noqa: ARG001  part of the interface, see below
+    schemas: Schemas | None = None,
     budget_seconds: float = 5.0,
 ) -> ScriptLineage:
-    """Tables in and out, per statement and for the whole script.
+    """Tables and columns in and out, per statement and for the whole script.
 
     dialect:          sqlglot's name or a usual one (`sqlserver`, `postgresql`); an unknown one is reported and read
                       with sqlglot's general grammar
     default_database, default_schema: for names that do not say
-    schemas:          table name -> column name -> type; unused until there are column edges
+    schemas:          table name -> column name -> type, for stars, positions and unqualified columns
     budget_seconds:   the statements not reached by then are a problem
     """
     from shared.lineage.script import Script  # sqlglot takes 0.1 s to import; most callers never meet SQL
 
-    return Script(sql, dialect, default_database or "", default_schema or "", budget_seconds).read()
+    return Script(sql, dialect, default_database or "", default_schema or "", schemas, budget_seconds).read()

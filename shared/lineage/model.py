@@ -40,10 +40,14 @@ class ColumnLineage(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Something that was not understood, and where: `line 12`."""
+    """Something that was not understood, and where: `line 12`.
+
+    about: `columns` where only the owner of a column or the columns behind a star are not known, else `statement`.
+    """
 
     place: str
     reason: str
+    about: Literal["statement", "columns"] = "statement"
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -56,6 +60,8 @@ class Statement(msgspec.Struct, frozen=True):
     inputs: tuple[TableName, ...]
     outputs: tuple[TableName, ...]
     line: int
+    columns: tuple[ColumnLineage, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 class Routine(msgspec.Struct, frozen=True):
@@ -72,6 +78,7 @@ class Routine(msgspec.Struct, frozen=True):
     outputs: tuple[TableName, ...] = ()
     columns: tuple[ColumnLineage, ...] = ()
     problems: tuple[Problem, ...] = ()
+    returned: tuple[ColumnLineage, ...] = ()
 
 
 class ScriptLineage(msgspec.Struct, frozen=True):
@@ -79,6 +86,7 @@ class ScriptLineage(msgspec.Struct, frozen=True):
 
     routines: what the script creates, each with its share; `inputs`, `outputs` and `problems` cover them too.
     main:     the share of what stands outside of all routines; None where nothing does.
+    returned: columns of the last bare query; their output table has no parts.
     dialect:  the one that was used.
     """
 
@@ -89,4 +97,5 @@ class ScriptLineage(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
     routines: tuple[Routine, ...] = ()
     main: Routine | None = None
+    returned: tuple[ColumnLineage, ...] = ()
     dialect: str = ""

@@ -28,19 +28,28 @@ if TYPE_CHECKING:
 
 
 class Header(NamedTuple):
-    """CREATE PROCEDURE and the like, up to its AS: kind, name tokens, and where its text starts."""
+    """CREATE PROCEDURE and the like, up to its AS: kind, name tokens, where its text starts, a trigger's table,
+    the parameters.
+    """
 
     kind: str
     name: list[Token]
     first: Token
+    table: list[Token]
+    parameters: list[str]
+    returns: list[Token]
 
 
 class Piece(NamedTuple):
-    """One statement (`control` False) or one condition or loop head, and the routine whose body it stands in."""
+    """One statement (`control` False) or one condition or loop head, and the routine whose body it stands in.
+
+    path: numbers of the blocks and branches around it; a branch that is not on the path may not have run.
+    """
 
     tokens: list[Token]
     control: bool
     routine: Header | None
+    path: tuple[int, ...] = ()
 
 
 class Splitter:
@@ -55,6 +64,9 @@ class Splitter:
                 self.words[i] = ""
         self.routine: Header | None = None
         self.blocks = 0  # open BEGINs of the routine
+        self.inner = 0  # routines within the routine, whose END does not end it
+        self.path: list[int] = []
+        self.branches = 0
         self.single = False  # the routine's body is one statement
         self.ends: dict[int, tuple[Header, int]] = {}  # id(header) -> header, position of its last character
         self._reset(0)
@@ -77,21 +89,37 @@ class Splitter:
         self.kind, self.pending, self.set_seen, self.control = "", False, False, False
 
     def pieces(self) -> Iterator[Piece]:
-        i, n = 0, len(self.tokens)
+        i, n, before = 0, len(self.tokens), False
         while i < n:
             self._reset(i)
+            if self._text(i) == "<<" and self._text(i + 2) == ">>":  # <<label>>
+                i += 3
+                continue
+            if self._text(i + 1) == ":" and self._at(i + 2) in ("LOOP", "WHILE", "REPEAT", "BEGIN", "FOR"):  # label:
+                i += 2
+                self._reset(i)
             header = self._header(i)
             if header is not None:
                 i = self._enter(header, i)
                 continue
+            if not self.tsql and self._at(i) in ("PROCEDURE", "FUNCTION") and self.routine is not None:
+                i = self._nested(i)
+                continue
             routine = self.routine
+            path = tuple(self.path)
             end, i = self._statement(i)
             if routine is not None and i > self.start:
                 self.ends[id(routine)] = (routine, self.tokens[(end if self._at(end) == "GO" else i) - 1].end)
             if end > self.start:
-                yield Piece(self.tokens[self.start : end], self.control, routine)
+                lone = before and self.tsql and path == tuple(self.path)  # T-SQL: IF .. one statement
+                if lone:
+                    self.branches += 1
+                yield Piece(
+                    self.tokens[self.start : end], self.control, routine, (*path, self.branches) if lone else path
+                )
                 if self.single and not self.control:
                     self.routine, self.single = None, False
+            before = self.control or (self._at(end) == "ELSE" and end < i)
 
     def _statement(self, i: int) -> tuple[int, int]:
         """Read from `i` to the end of one statement: (its end, where to go on)."""
@@ -119,7 +147,7 @@ class Splitter:
         if w == "CASE":
             if first and not self.tsql:  # the statement CASE .. END CASE of PL/SQL, PL/pgSQL, MySQL
                 self.control, self.kind = True, w
-                self.blocks += 1
+                self._open()
             else:
                 self.cases += 1
             return None
@@ -131,9 +159,13 @@ class Splitter:
         if w == "END":
             return i, self._end(i)
         if w == "ELSE" and not (self.kind == "INSERT" and self._at(i + 1) == "INTO"):
+            self._branch()
             return i, i + 1
         if w in ("LOOP", "DO", "THEN") and (self.control or first):
-            self.blocks += w == "LOOP" or (w == "THEN" and self.kind == "IF") or (w == "DO" and not self.tsql)
+            if w == "LOOP" or (w == "THEN" and self.kind == "IF") or (w == "DO" and not self.tsql):
+                self._open()
+            elif w == "THEN":
+                self._branch()
             return i, i + 1
         if first:
             self._first(w)
@@ -172,6 +204,7 @@ class Splitter:
         if w in ("INSERT", "UPDATE", "DELETE", "MERGE"):
             goes_on = before in DML_AFTER or previous == "," or (kind == "WITH" and self.pending)
             goes_on = goes_on or (before == "ON" and kind in ("CREATE", "ALTER"))  # ON DELETE CASCADE
+            goes_on = goes_on or before == "BULK"
             return not (goes_on or after == "JOIN" or (w == "UPDATE" and self._text(i + 1) == "("))
         if w == "SET":
             goes_on = kind in ("ALTER", "CREATE", "MERGE") or (kind == "UPDATE" and not self.set_seen)
@@ -181,7 +214,7 @@ class Splitter:
         if w == "IF":
             return kind not in ("DROP", "CREATE", "ALTER", "TRUNCATE") or not self._is_if_exists(i)
         if w in ("DROP", "ALTER"):
-            return not (kind == "ALTER" and after in ("COLUMN", "CONSTRAINT", "PERIOD"))
+            return not (before == "OR" or (kind == "ALTER" and after in ("COLUMN", "CONSTRAINT", "PERIOD")))
         if w == "FETCH":
             return before not in ("ROW", "ROWS")
         return kind not in ("GRANT", "DENY", "REVOKE")
@@ -209,13 +242,16 @@ class Splitter:
             while i + 1 < len(self.tokens) and self._at(i + 1) in ("TRAN", "TRANSACTION"):
                 i += 1
             return i + 1
-        self.blocks += 1
+        self._open()
         self.single = False
         return i + (2 if self._at(i + 1) in ("TRY", "CATCH", "ATOMIC") else 1)
 
     def _end(self, i: int) -> int:
         """Step over END and what belongs to it; a routine of any dialect but T-SQL ends with its outermost block."""
+        is_last = self.blocks == 0
         self.blocks = max(0, self.blocks - 1)
+        if self.path:
+            self.path.pop()
         i += 1
         if self._at(i) in AFTER_END:
             i += 1
@@ -223,8 +259,36 @@ class Splitter:
             return i
         while i < len(self.tokens) and not self._is_semicolon(i):  # END LOOP label;  END procedure_name;
             i += 1
-        if self.blocks == 0:
+        if self.blocks == 0 and self.inner:
+            self.inner -= 1
+        elif self.blocks == 0 and (is_last or self.routine is None or self.routine.kind != "PACKAGE"):
             self.routine = None
+        return i
+
+    def _open(self) -> None:
+        self.blocks += 1
+        self.branches += 1
+        self.path.append(self.branches)
+
+    def _branch(self) -> None:
+        """ELSE, ELSIF, WHEN: another branch of the block."""
+        self.branches += 1
+        if self.path:
+            self.path[-1] = self.branches
+
+    def _nested(self, i: int) -> int:
+        """Step over the header of a routine within a package or a routine; a declaration alone ends with `;`."""
+        depth = 0
+        i += 1
+        while i < len(self.tokens):
+            text = self.tokens[i].text
+            depth += (text == "(") - (text == ")")
+            if depth == 0 and self._is_semicolon(i):
+                return i + 1
+            if depth == 0 and self.words[i] in ("IS", "AS"):
+                self.inner += self.routine is not None and self.routine.kind != "PACKAGE"
+                return i + 1
+            i += 1
         return i
 
     def _header(self, i: int) -> Header | None:
@@ -241,15 +305,66 @@ class Splitter:
                 while k < len(self.tokens) and (self.tokens[k].text == "." or not name or name[-1].text == "."):
                     name.append(self.tokens[k])
                     k += 1
-                return Header(kind, name, self.tokens[i])
+                return Header(
+                    kind,
+                    name,
+                    self.tokens[i],
+                    self._triggering(k) if kind == "TRIGGER" else [],
+                    self._parameters(k),
+                    self._returns(k),
+                )
             if self.tokens[j].text in ("(", ";") or self.words[j] in ("TABLE", "VIEW", "AS"):
                 return None
         return None
 
+    def _triggering(self, k: int) -> list[Token]:
+        """The name after ON in a trigger's header."""
+        for j in range(k, min(k + 60, len(self.tokens))):
+            if self.words[j] == "ON":
+                end = j + 2
+                while end + 1 < len(self.tokens) and self.tokens[end].text == ".":
+                    end += 2
+                return self.tokens[j + 1 : end]
+        return []
+
+    def _returns(self, k: int) -> list[Token]:
+        """What stands between the parentheses of RETURNS TABLE (..)."""
+        for j in range(k, min(k + 400, len(self.tokens) - 3)):
+            if self.words[j] in ("AS", "BEGIN"):
+                break
+            if self.words[j] == "RETURNS":
+                at = next((i for i in range(j + 1, j + 5) if self._at(i) == "TABLE"), 0)
+                if at and self._text(at + 1) == "(":
+                    depth, end = 0, at + 1
+                    while end < len(self.tokens):
+                        depth += (self._text(end) == "(") - (self._text(end) == ")")
+                        if depth == 0:
+                            return self.tokens[at - 2 : end] if self._text(at - 2) == "@" else self.tokens[at:end]
+                        end += 1
+        return []
+
+    def _parameters(self, k: int) -> list[str]:
+        """Names of the parameters in the parentheses at `k`."""
+        found: list[str] = []
+        if self._text(k) != "(":
+            return found
+        depth, expected = 0, True
+        for j in range(k, min(k + 2_000, len(self.tokens))):
+            text = self.tokens[j].text
+            depth += (text == "(") - (text == ")")
+            if depth == 0:
+                break
+            if text == "," and depth == 1:
+                expected = True
+            elif expected and text not in ("(", "@") and self.words[j] not in ("IN", "OUT", "INOUT", "VARIADIC"):
+                found.append(text)
+                expected = False
+        return found
+
     def _enter(self, header: Header, i: int) -> int:
         """Step over a routine's header to its body; remember the routine."""
         depth, n = 0, len(self.tokens)
-        self.routine, self.blocks, self.single = header, 0, False
+        self.routine, self.blocks, self.single, self.inner, self.path = header, 0, False, 0, []
         i += 1
         while i < n:
             text, w = self.tokens[i].text, self.words[i]

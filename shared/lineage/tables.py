@@ -22,6 +22,8 @@ _DEFAULT_SCHEMA = {
 }
 #: dialects whose names have one level above the table
 _TWO_LEVELS = frozenset({"mysql", "hive", "clickhouse", "teradata", "oracle", "spark", "doris", "starrocks"})
+#: Spark: SELECT .. FROM parquet.`s3://bucket/path`
+_FILES = frozenset({"parquet", "csv", "json", "orc", "avro", "delta", "text", "binaryfile", "iceberg"})
 #: rows of the statement itself, and tables that hold nothing
 _NO_TABLES = {"tsql": {"inserted", "deleted"}, "oracle": {"dual"}, "mysql": {"dual"}}
 
@@ -53,6 +55,19 @@ class Names:
         self._fold = fold.get(dialect.normalization_strategy, str) if name else str
         self._exact = bool(name) and dialect.normalization_strategy in (*fold, NormalizationStrategy.CASE_SENSITIVE)
         self.ignored = _NO_TABLES.get(name, set())
+        self.synonyms: dict[str, TableName] = {}
+
+    @property
+    def has_two_levels(self) -> bool:
+        return self._dialect in _TWO_LEVELS
+
+    def use(self, *, database: str = "", schema: str = "", reset: bool = False) -> None:
+        """USE, SET search_path: the defaults of what follows. reset: the schema is the new database's default."""
+        self._database = database or self._database
+        self._schema = schema or (_DEFAULT_SCHEMA.get(self._dialect, "") if reset else self._schema)
+
+    def folded(self, text: str, *, quoted: bool) -> str:
+        return text if quoted else self._fold(text)
 
     def key(self, ref: Ref) -> str:
         """What two spellings of one table share."""
@@ -62,25 +77,50 @@ class Names:
     def ref(self, table: exp.Table) -> Ref | None:
         """None for what is no table: a function's rows, a stage, a lateral column."""
         this = table.this
+        if isinstance(this, exp.Var) and this.name.startswith("@"):  # a stage
+            return Ref(TableName((this.name,)))
+        if isinstance(this, exp.Literal):  # DuckDB: FROM 'file.csv'
+            return Ref(TableName((this.name,)))
         if isinstance(this, exp.Parameter):
             return Ref(TableName((f"@{this.name}",)), temporary=True)
         if not isinstance(this, (exp.Identifier, exp.Dot)):
             return None
-        if isinstance(this, exp.Identifier) and this.args.get("temporary"):
+        if isinstance(this, exp.Identifier) and (this.args.get("temporary") or this.args.get("global_")):
             return Ref(TableName((f"#{this.name.lstrip('#')}",)), temporary=True)
-        parts = [self._text(table.args.get("catalog")), self._text(table.args.get("db"))]
-        parts += [self._text(p) for p in (this.flatten() if isinstance(this, exp.Dot) else [this])]
+        parts = [self.text(table.args.get("catalog")), self.text(table.args.get("db"))]
+        if "/" in this.name and (parts[1].lower() in _FILES or (not parts[1] and self._dialect in ("duckdb", "tsql"))):
+            return Ref(TableName((this.name,)))
+        parts += [self.text(p) for p in (this.flatten() if isinstance(this, exp.Dot) else [this])]
         if not parts[-1]:
             return None
+        if parts[-1].startswith("#"):
+            return Ref(TableName((parts[-1],)), temporary=True)
         gap = bool(parts[0]) and not parts[1]  # db..t
         if gap:
             parts[1] = self._schema or _DEFAULT_SCHEMA.get(self._dialect, "")
-        return Ref(TableName(self._qualified([p for p in parts if p])))
+        name = TableName(self._qualified([p for p in parts if p]))
+        return Ref(self.synonyms.get(str(name).casefold(), name)) if self.synonyms else Ref(name)
+
+    def of_tokens(self, tokens: list[Any]) -> Ref | None:
+        """A table's name from its tokens: words, quoted names, dots, `#` and `@`."""
+        special = next((t.text for t in tokens if t.text in ("#", "@")), "")
+        parts = [t.text if t.token_type.name in ("IDENTIFIER", "STRING") else self._fold(t.text) for t in tokens]
+        parts = [p for p in parts if p not in (".", "#", "@")]
+        if not parts:
+            return None
+        if special:
+            return Ref(TableName((f"{special}{parts[-1].lstrip('#@')}",)), temporary=True)
+        parts = [q for p in parts for q in (p.split(".") if self._dialect == "bigquery" else [p]) if q]
+        name = TableName(self._qualified(parts))
+        return Ref(self.synonyms.get(str(name).casefold(), name))
 
     def routine(self, tokens: list[Any]) -> TableName:
         """The name of a routine from its tokens: words, quoted names, dots."""
         parts = [t.text if t.token_type.name == "IDENTIFIER" else self._fold(t.text) for t in tokens if t.text != "."]
         return TableName(self._qualified(parts) if parts else ("?",))
+
+    def of_text(self, text: str) -> Ref:
+        return Ref(TableName(self._qualified([self._fold(p) for p in text.split(".") if p] or ["?"])))
 
     def _qualified(self, parts: list[str]) -> tuple[str, ...]:
         if self._dialect in _TWO_LEVELS:
@@ -92,7 +132,7 @@ class Names:
             parts = [self._database, *parts]
         return tuple(parts)
 
-    def _text(self, part: Any) -> str:
+    def text(self, part: Any) -> str:
         if isinstance(part, exp.Identifier):
             return part.name if part.args.get("quoted") else self._fold(part.name)
         return part.name if isinstance(part, exp.Expression) else ""
@@ -105,6 +145,12 @@ def tables_of(statement: exp.Expression, names: Names) -> Tables | None:
         return None
     outputs: list[Ref] = []
     targets: set[int] = set()
+    for cte in statement.find_all(exp.CTE):  # PostgreSQL: WITH moved AS (DELETE FROM t RETURNING *) ..
+        if isinstance(cte.this, (exp.Insert, exp.Update, exp.Delete, exp.Merge)):
+            for node in _written(cte.this)[1]:
+                targets.add(id(node))
+                if (ref := names.ref(node)) is not None:
+                    outputs.append(ref)
     for node in nodes:
         for table in _resolved(node, statement):
             targets.update((id(node), id(table)))
@@ -121,6 +167,9 @@ def tables_of(statement: exp.Expression, names: Names) -> Tables | None:
     ):  # FROM and subqueries may name the target again: it feeds nothing but itself
         written = {o.name for o in outputs}
         inputs = [ref for ref in inputs if ref.name not in written]
+    if kind == "CREATE VIEW" and outputs and isinstance(statement.args.get("expression"), exp.SetOperation):
+        own = outputs[-1].name.parts  # CREATE RECURSIVE VIEW names itself without its schema
+        inputs = [ref for ref in inputs if ref.name.parts != own[-len(ref.name.parts) :]]
     return Tables(kind, tuple(dict.fromkeys(inputs)), tuple(dict.fromkeys(outputs)))
 
 
@@ -169,7 +218,9 @@ def _tables(node: exp.Expression | None) -> list[exp.Table]:
 
 def _is_temporary(create: exp.Create) -> bool:
     properties = create.args.get("properties")
-    return properties is not None and any(isinstance(p, exp.TemporaryProperty) for p in properties.expressions)
+    return properties is not None and any(
+        isinstance(p, (exp.TemporaryProperty, exp.VolatileProperty)) for p in properties.expressions
+    )
 
 
 def _updated(update: exp.Update) -> list[exp.Table]:
@@ -199,7 +250,7 @@ def _sources(nodes: Iterable[exp.Expression]) -> Iterator[exp.Table]:
 
 def _resolved(target: exp.Table, statement: exp.Expression) -> list[exp.Table]:
     """The table behind an UPDATE's or DELETE's target: itself, what its alias stands for, or a CTE's base table."""
-    if target.args.get("db") or not isinstance(statement, (exp.Update, exp.Delete)):
+    if target.args.get("db") or not isinstance(statement, (exp.Update, exp.Delete, exp.Merge)):
         return [target]
     name = target.name.lower()
     nodes = [statement.args.get("from_"), *(statement.args.get("joins") or ())]
@@ -229,6 +280,8 @@ def _read(statement: exp.Expression, targets: set[int]) -> Iterator[exp.Table]:
 def _is_mention(table: exp.Table) -> bool:
     """Whether the table is only named: a foreign key's, LIKE's, a target of CREATE or of a file load."""
     parent = table.parent
+    if table.arg_key == "format":
+        return True
     if isinstance(parent, exp.Schema):
         parent = parent.parent
     return isinstance(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import threading
+import time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +15,9 @@ from connectors.source import Selection, Source
 from shared.atlas.rules import Rules
 from shared.atlas.types import TypeRegistry
 from shared.azure import Azure
+from shared.delivery.pace import Pace
 from shared.delivery.sinks import Sink, make_sink
-from shared.errors import SettingsError
+from shared.errors import HooklineError, SettingsError
 from shared.naming import Naming
 from shared.records import Address
 from shared.settings import Instance, Secrets, Settings, convert, load, resolve
@@ -34,6 +37,11 @@ if TYPE_CHECKING:
 log = get_logger("pipeline")
 
 CONFIG = "HOOKLINE_CONFIG"
+NOTIFICATIONS_HUB = "HOOKLINE_NOTIFICATIONS_HUB"
+#: the account's types are looked at again after so long; where they could not be read, after a minute
+_TYPES_SECONDS, _NO_TYPES_SECONDS = 3600.0, 60.0
+#: a secret that has been put right is seen after so long
+_BASES_SECONDS = 60.0
 
 
 def now() -> dt.datetime:
@@ -49,12 +57,20 @@ def parsed(moment: str) -> dt.datetime:
 
 
 class App:
-    """Everything a function body needs. Nothing is connected to before it is used."""
+    """Everything a function body needs. Nothing is connected to before it is used.
+
+    A worker runs several functions at a time, in threads that share it; what holds an HTTP session is one per thread.
+    """
 
     def __init__(self, settings: Settings, environ: dict[str, str] | None = None) -> None:
         self.settings = settings
         self.environ = dict(os.environ) if environ is None else environ
         self._namings: dict[str, Naming] = {}
+        self._mine = threading.local()
+        self._rules: tuple[float, Rules] | None = None
+        self._bases: tuple[float, dict[str, Address]] | None = None
+        #: when the scans of an instance were last looked at: by the clock on the wall, and by one that never jumps
+        self.looked: dict[str, tuple[dt.datetime, float]] = {}
 
     @classmethod
     def from_environment(cls) -> App:
@@ -80,25 +96,52 @@ class App:
     def secrets(self) -> Secrets:
         return Secrets(self.azure.key_vault(), self.environ)
 
-    @cached_property
+    @property
     def catalog(self) -> Catalog | None:
-        """Purview over REST; None when no account is configured."""
+        """Purview over REST; None when no account is configured. Raises SettingsError."""
         from shared.delivery.catalog import Catalog
 
         endpoint = self.settings.purview.base_url
         if not endpoint:
             return None
-        return Catalog(endpoint, self.azure.catalog_credential())
+        if not hasattr(self._mine, "catalog"):
+            self._mine.catalog = Catalog(endpoint, self.azure.catalog_credential())
+        found: Catalog = self._mine.catalog
+        return found
 
     @cached_property
+    def pace(self) -> Pace:
+        """Of what is written to and asked of the catalogue over REST."""
+        return Pace(self.settings.limits.operations_per_second)
+
+    @cached_property
+    def _hub_sink(self) -> Sink:
+        return make_sink(self.azure, self.settings, None)
+
+    @property
     def sink(self) -> Sink:
-        return make_sink(self.azure, self.settings, self.catalog)
+        """Where messages go. Raises SettingsError."""
+        if self.settings.purview.hook is not None:
+            return self._hub_sink
+        return make_sink(self.azure, self.settings, self.catalog, self.pace)
 
-    @cached_property
+    @property
+    def hears(self) -> bool:
+        """Whether there is a way to learn what has arrived. Without one, `sent` is all that can be said."""
+        purview = self.settings.purview
+        return bool(purview.base_url or purview.notifications is not None or self.environ.get(NOTIFICATIONS_HUB))
+
+    @property
     def typedefs(self) -> TypedefSync | None:
+        """None when no account is configured."""
         from shared.delivery.typedefs import TypedefSync
 
-        return None if self.catalog is None else TypedefSync(self.catalog, self.table("types"))
+        if self.catalog is None:
+            return None
+        if not hasattr(self._mine, "typedefs"):
+            self._mine.typedefs = TypedefSync(self.catalog, self.table("types"))
+        found: TypedefSync = self._mine.typedefs
+        return found
 
     # ---- tables
 
@@ -123,9 +166,15 @@ class App:
 
     # ---- names, types, sources
 
-    @cached_property
+    @property
     def rules(self) -> Rules:
-        return Rules(TypeRegistry.bundled())
+        """Rules by the account's own types where they can be read, else by the bundled ones."""
+        if self._rules is None or time.monotonic() > self._rules[0]:
+            bundled = TypeRegistry.bundled()
+            live = self.typedefs.registry() if self.typedefs is not None else bundled
+            lasts = _NO_TYPES_SECONDS if self.typedefs is not None and live is bundled else _TYPES_SECONDS
+            self._rules = (time.monotonic() + lasts, Rules(live))
+        return self._rules[1]
 
     def naming(self, instance: str = "") -> Naming:
         """The naming of an instance; of uploads when there is none of that name."""
@@ -154,13 +203,15 @@ class App:
         settings = convert(kind.Settings, resolve(instance.settings, self.secrets, where=where), where)
         return kind(settings, Selection(tuple(instance.include), tuple(instance.exclude)))
 
-    @cached_property
+    @property
     def bases(self) -> dict[str, Address]:
         """The server address of every instance whose settings can be read, for uploads that name an instance."""
-        bases: dict[str, Address] = {}
-        for name in self.settings.instances:
-            try:
-                bases[name] = self.source(name).base()
-            except SettingsError as error:
-                log.warning("instance %s has no address: %s", name, error)
-        return bases
+        if self._bases is None or time.monotonic() > self._bases[0]:
+            bases: dict[str, Address] = {}
+            for name in self.settings.instances:
+                try:
+                    bases[name] = self.source(name).base()
+                except HooklineError as error:
+                    log.warning("instance %s has no address: %s", name, error)
+            self._bases = (time.monotonic() + _BASES_SECONDS, bases)
+        return self._bases[1]

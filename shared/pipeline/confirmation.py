@@ -8,7 +8,7 @@ import msgspec
 
 from shared.delivery.notifications import Notice, notices
 from shared.pipeline.app import App, now, parsed, rfc3339
-from shared.state.pending import identity
+from shared.state.pending import Chunk, identity
 from shared.state.receipts import Receipt, settled
 
 #: clocks of the catalogue and of ours may differ by this much
@@ -16,7 +16,7 @@ SKEW_MS = 120_000
 
 
 def confirm(app: App, bodies: list[bytes]) -> int:
-    """Take in a batch of notifications; returns how many pending assets they confirm."""
+    """Take in a batch of notifications; returns how many pending assets they confirm. Raises StorageBusy."""
     heard = list(notices(bodies))
     return mark(app, heard) if heard else 0
 
@@ -29,27 +29,48 @@ def mark(app: App, heard: Iterable[Notice]) -> int:
         answers[number] = max(answers.get(number, 0), notice.time)
     confirmed = 0
     touched: set[str] = set()
-    for path, chunk, seen in app.pending.chunks():
-        sent = parsed(seen.sent).timestamp() * 1000 - SKEW_MS
-        news = app.pending.confirm(path, chunk, seen, [n for n, time in answers.items() if time >= sent])
-        if news:
-            confirmed += news
-            touched.add(path)
+    for chunk in app.pending.all():
+        found = app.pending.answered(chunk, answers)
+        if not found:
+            continue
+        touched.add(chunk.path)  # also when it is no news: a worker may have died between the bit and the receipt
+        confirmed += confirm_chunk(app, chunk, {number: answers[number] for number in found})
     for path in touched:
         settle(app, path)
     return confirmed
 
 
-def settle(app: App, path: str) -> None:
-    """Bring a receipt up to date with what was seen; drop the list when nothing is missing."""
-    seen = [chunk for _, _, chunk in app.pending.chunks(path)]
-    confirmed = sum(chunk.count - chunk.missing for chunk in seen)
+def confirm_chunk(app: App, chunk: Chunk, answers: dict[int, int]) -> int:
+    """Set those that were answered (identity -> milliseconds since 1970) after they were sent."""
+    seen = app.pending.seen(chunk)
+    if seen is None or not seen.missing:
+        return 0
+    sent = parsed(seen.sent).timestamp() * 1000 - SKEW_MS
+    return app.pending.confirm(chunk, [number for number, time in answers.items() if time >= sent])
 
-    def step(receipt: Receipt) -> Receipt:
-        if receipt.state != "sent":
-            return receipt
-        return settled(msgspec.structs.replace(receipt, confirmed=confirmed), rfc3339(now()))
 
-    receipt = app.receipts.update(path, step)
-    if receipt is not None and receipt.final:
-        app.pending.remove(path)
+def settle(app: App, path: str, *, overtaken: int = 0) -> None:
+    """Bring a receipt up to date with what was seen; drop the list when nothing is missing.
+
+    overtaken: so many more of the names that are marked as seen are not to be waited for any longer.
+    """
+    receipt, _ = app.receipts.get(path)
+    if receipt is None or receipt.state != "sent":
+        return
+    run = receipt.run
+    seen = sum(chunk.count - chunk.missing for _, chunk in app.pending.of(path, run))
+
+    def step(value: Receipt) -> Receipt:
+        if value.state != "sent" or value.run != run:
+            return value
+        others = value.overtaken + overtaken
+        # Another worker may have counted more meanwhile.
+        confirmed = max(value.confirmed, seen - others)
+        if confirmed == value.confirmed and not overtaken:
+            return settled(value, rfc3339(now()))
+        counted = msgspec.structs.replace(value, confirmed=confirmed, overtaken=others)
+        return settled(counted, rfc3339(now()))
+
+    done = app.receipts.update(path, step)
+    if done is not None and done.final:
+        app.pending.remove(path, run)

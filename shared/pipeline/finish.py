@@ -3,164 +3,272 @@
 Deletions come only from complete scans in which nothing was refused, and never from a scan older than the snapshot.
 More of them than the limit (10 % of the scope, but at least 10 assets) wait for a person: a source that answers with
 half of its tables is a likelier reason than half of the tables dropped.
+
+A scan that broke off is closed in the same way before the next one begins: what its parts have published belongs to
+the snapshot, or nobody would ever delete it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import msgspec
 
-from shared.atlas.closure import deletion
-from shared.atlas.messages import Packer
+from shared.atlas.closure import key
+from shared.errors import Superseded
 from shared.naming import Name
 from shared.pipeline.app import App, log, now, parsed, rfc3339
-from shared.state import Conflict
-from shared.state.pending import Expected
+from shared.pipeline.beat import Beat
+from shared.pipeline.deletions import deletions_path, publish_deletions
+from shared.pipeline.landing import landed_parts, part_path
+from shared.state import Conflict, Lease
 from shared.state.receipts import Receipt
 from shared.state.scans import Scan
-from shared.state.snapshots import Asset, Pointer
+from shared.state.snapshots import Again, Asset, Pointer
 
-#: however small the scope, this many stale assets are deleted without asking
-DELETE_FLOOR = 10
-#: format and file name of the receipt that a scan's deletions have
-DELETIONS = "deletions"
+#: however small the scope, so many stale assets (columns) are deleted without asking
+DELETE_FLOOR, COLUMNS_FLOOR = 10, 100
+
+Pair = tuple[Asset | None, Asset | None]
+
+
+class Outcome(NamedTuple):
+    """What has gone (assets and columns), and what of it was deleted or is held back."""
+
+    stale: int = 0
+    deleted: int = 0
+    held: int = 0
+
+
+class Stale:
+    """What a scan does not have any more, in one pass over (before, now)."""
+
+    def __init__(self, pairs: Iterator[Pair]) -> None:
+        self.before = self.gone = self.columns = self.lost_columns = 0
+        self.names: list[Name] = []
+        for old, new in pairs:
+            if old is None or old.stub:
+                continue
+            self.before += 1
+            self.columns += len(old.children)
+            if has_gone(old, new):
+                self.gone += 1
+                self.names.append(old.name)
+            elif new is not None and not new.deleted and old.children != new.children:
+                still = set(new.children)
+                lost = [Name(old.child_type, child) for child in old.children if child not in still]
+                self.lost_columns += len(lost)
+                self.names += lost
+
+    def too_many(self, limit: float) -> bool:
+        return self.gone > max(limit * self.before, DELETE_FLOOR) or self.lost_columns > max(
+            limit * self.columns, COLUMNS_FLOOR
+        )
+
+
+def has_gone(old: Asset, new: Asset | None) -> bool:
+    """A stub in its place means that something still refers to it, not that it is there."""
+    return not old.stub and (new is None or (new.stub and not new.deleted))
 
 
 def finish_if_done(app: App, instance: str, scope: str, scan_id: str) -> bool:
     """Finish the scan if every part of it is through. Safe to call from everywhere, any number of times."""
     row, _ = app.scans.get(instance, scope)
     scan = row.current
-    if scan is None or scan.id != scan_id or scan.state != "extracted":
-        return False
-    receipts = {r.part: r for r in app.receipts.of_scan(instance, scan_id) if r.part >= 0 or r.state == "rejected"}
-    through = [r for r in receipts.values() if r.state != "transforming"]
-    if len(through) < scan.parts:
+    if scan is None or scan.id != scan_id or scan.state != "extracted" or not _through(app, scan):
         return False
     try:
         lease = app.scans.lease(instance, scope)
     except Conflict:
-        return False  # a scan is at work or another worker finishes; the sweep comes back to it
-    with lease:
-        row, _ = app.scans.get(instance, scope)
-        if row.current is None or row.current.id != scan_id or row.current.state != "extracted":
-            return False
-        whole = scan.complete and all(not r.refused and r.state != "rejected" for r in through)
-        stale, deleted, held = _replace_snapshot(app, scan, whole=whole)
-        moment = now()
-        finished = msgspec.structs.replace(
-            scan,
-            state="finished",
-            finished=rfc3339(moment),
-            seconds=round((moment - parsed(scan.started)).total_seconds(), 3),
-            stale=stale,
-            deleted=deleted,
-            held=held,
-        )
-        app.scans.put(
-            instance,
-            scope,
-            msgspec.structs.replace(
-                row, current=finished, last=finished, refreshed=scan.started if scan.full else row.refreshed
-            ),
-            lease=lease,
-        )
-        app.snapshots.trim(instance, scope)
+        return False  # another worker is at it, or the sweep comes back to it
+    try:
+        with lease:
+            return _finish(app, instance, scope, scan_id, lease)
+    except Superseded as error:
+        log.warning("scan %s of %s: %s", scan_id, scope, error)
+        return False
+
+
+def _finish(app: App, instance: str, scope: str, scan_id: str, lease: Lease) -> bool:
+    row, _ = app.scans.get(instance, scope)
+    scan = row.current
+    if scan is None or scan.id != scan_id or scan.state != "extracted":
+        return False
+    receipts = _through(app, scan)
+    if receipts is None:
+        return False
+    whole = scan.complete and all(not r.refused and r.state != "rejected" for r in receipts)
+    outcome = _replace_snapshot(app, scan, receipts, Beat(lease), whole=whole)
+    moment = now()
+    finished = msgspec.structs.replace(
+        scan,
+        state="finished",
+        finished=rfc3339(moment),
+        seconds=round((moment - parsed(scan.started)).total_seconds(), 3),
+        stale=outcome.stale,
+        deleted=outcome.deleted,
+        held=outcome.held,
+    )
+    refreshed = scan.started if scan.full else row.refreshed
+    done = msgspec.structs.replace(row, current=finished, last=finished, refreshed=refreshed)
+    app.scans.put(instance, scope, done, lease=lease)
+    app.snapshots.trim(instance, scope)
     return True
 
 
-def _replace_snapshot(app: App, scan: Scan, *, whole: bool) -> tuple[int, int, int]:
-    """Returns (stale, deleted, held) and leaves the scan's snapshot as the scope's."""
-    pointer, etag = app.snapshots.current(scan.instance, scan.scope)
+def close_broken(app: App, scan: Scan, beat: Beat) -> bool:
+    """Take what a scan that broke off has published into the snapshot. False while some of its files are not through.
+
+    The caller holds the scope's lease.
+    """
+    landed = landed_parts(app, scan.instance, scan.id)
+    scan = msgspec.structs.replace(scan, parts=max([scan.parts, *(number + 1 for number in landed)]))
+    if not scan.parts:
+        return True
+    receipts = _through(app, scan)
+    if receipts is None:
+        return False
+    _replace_snapshot(app, scan, receipts, beat, whole=False)
+    return True
+
+
+def _through(app: App, scan: Scan) -> list[Receipt] | None:
+    """The receipts of all parts; None while one of them is not transformed, in the version that lies in landing.
+
+    The last part first: files are taken up in the order in which they land, so it is the likeliest to be missing.
+    """
+    landed = landed_parts(app, scan.instance, scan.id)
+    receipts: list[Receipt] = []
+    for number in reversed(range(scan.parts)):
+        path = part_path(scan.instance, scan.id, number)
+        receipt, _ = app.receipts.get(path)
+        if number in landed:
+            if receipt is None or receipt.state == "transforming" or receipt.etag != landed[number]:
+                return None
+        elif receipt is None:
+            receipt = _removed(app, scan, number)
+        elif receipt.state == "transforming":
+            return None  # transform says what becomes of it
+        receipts.append(receipt)
+    return receipts
+
+
+def _removed(app: App, scan: Scan, number: int) -> Receipt:
+    """A part that somebody took out of landing before it was transformed: the scan goes on without it."""
+    receipt = Receipt(
+        path=part_path(scan.instance, scan.id, number),
+        state="rejected",
+        instance=scan.instance,
+        scope=scan.scope,
+        scan=scan.id,
+        part=number,
+        refused=1,
+        reasons={"BadInput": 1},
+        started=rfc3339(now()),
+        finished=rfc3339(now()),
+        error="it was removed from landing before it was transformed",
+        fix="scan the instance again",
+    )
+    app.receipts.put(receipt)
+    return receipt
+
+
+def _replace_snapshot(app: App, scan: Scan, receipts: list[Receipt], beat: Beat, *, whole: bool) -> Outcome:
+    """Delete what has gone, and leave the scan's snapshot as the scope's."""
+    snapshots, place = app.snapshots, (scan.instance, scan.scope)
+    pointer, etag = snapshots.current(*place)
     if pointer is not None and parsed(pointer.started) > parsed(scan.started):
         log.warning("scan %s of %s is older than its snapshot: left out", scan.id, scan.scope)
-        return 0, 0, 0
+        return Outcome()
+    if whole:  # a part that is not there any more (somebody deleted the table) is nothing to conclude from
+        expected = {r.part for r in receipts}
+        whole = expected <= snapshots.parts(*place, scan.id)
 
-    def compared() -> Iterator[tuple[Asset | None, Asset | None]]:
-        return app.snapshots.compare(scan.instance, scan.scope, scan.id, scan.parts)
+    def pairs() -> Iterator[Pair]:
+        for pair in snapshots.compare(*place, scan.id, scan.parts):
+            beat()
+            yield pair
 
-    before = gone = tables = 0
-    for old, new in compared():
-        tables += new is not None and bool(new.children)
-        if old is not None and not old.stub:
-            before += 1
-            gone += new is None
-    limit = max(app.instance(scan.instance).delete_limit * before, DELETE_FLOOR)
-    # A source that comes back with no table at all is not believed, however small it was.
-    held = gone if whole and gone and (gone > limit or not tables) else 0
-    delete = whole and not held
-    if delete:
-        _delete(app, scan, _stale(compared()))
-    elif held:
-        log.warning(
-            "instance=%s scope=%s: %d of %d assets are gone, held back", scan.instance, scan.scope, gone, before
-        )
-
-    def kept() -> Iterator[Asset]:
-        for old, new in compared():
-            asset = new if new is not None else old
-            if asset is not None and (new is not None or not delete):
-                yield asset
-
-    total = 0
-
-    def counted() -> Iterator[Asset]:
-        nonlocal total
-        for asset in kept():
-            total += not asset.stub
-            yield asset
-
-    app.snapshots.replace(
-        scan.instance, scan.scope, Pointer(scan=scan.id, started=scan.started, assets=before), counted(), etag
+    stale = Stale(pairs())
+    instance = app.settings.instances.get(scan.instance)
+    again = [lost for lost in snapshots.again(*place) if lost.since < scan.started]
+    held = 0
+    # A source that comes back with nothing but containers is not believed, unless somebody has said that it may.
+    limit = instance.delete_limit if instance is not None else 0.0
+    if not whole or instance is None:
+        delete = False
+    elif stale.names and (stale.too_many(limit) or (stale.gone and not scan.assets and limit < 1)):
+        delete, held = False, len(stale.names)
+        log.warning("instance=%s scope=%s: %d of %d assets are gone, held back", *place, stale.gone, stale.before)
+    else:
+        delete = True
+    deleted = _delete(app, scan, stale.names, again, pairs, beat) if delete else 0
+    created = set() if scan.full or pointer is None else _created(pairs())
+    beat(now=True)
+    snapshots.replace(
+        *place,
+        Pointer(scan=scan.id, started=scan.started, assets=0),
+        _kept(pairs(), created, delete=delete),
+        etag,
     )
-    return gone, gone if delete else 0, held
+    if again:
+        _trust(app, scan, again, pairs, delete=delete)
+    return Outcome(len(stale.names), deleted, held)
 
 
-def _stale(compared: Iterator[tuple[Asset | None, Asset | None]]) -> Iterator[Name]:
-    """Names to delete: assets that have gone, and children (columns) that assets have lost."""
-    for old, new in compared:
-        if old is None or old.stub:
+def _delete(
+    app: App, scan: Scan, stale: list[Name], again: list[Again], pairs: Callable[[], Iterator[Pair]], beat: Beat
+) -> int:
+    """Delete stale assets and columns, and what an earlier scan could not delete; how many that is."""
+    names = dict.fromkeys(stale)
+    names |= dict.fromkeys(lost.name for lost in again if lost.operation == "delete")
+    if names:
+        for index in app.snapshots.elsewhere(scan.instance, scan.scope):
+            for name in [n for n in names if index.publishes(n)]:
+                log.info("%s has gone from %s, but another scope has it", name.qualified_name, scan.scope)
+                del names[name]
+        for _, new in pairs() if names else ():  # a name may stand for a column before and an asset now
+            if new is not None and not new.deleted and not new.stub:
+                names.pop(new.name, None)
+    if names:
+        publish_deletions(app, scan, list(names), beat)
+        return len(names)
+    before, _ = app.receipts.get(deletions_path(scan))  # of a worker that died behind it
+    return before.deleted if before is not None else 0
+
+
+def _created(pairs: Iterator[Pair]) -> set[int]:
+    """Keys of the assets that were not there before."""
+    return {key(new.name) for old, new in pairs if old is None and new is not None and not new.stub}
+
+
+def _kept(pairs: Iterator[Pair], created: set[int], *, delete: bool) -> Iterator[Asset]:
+    """The new snapshot. delete: what this scan does not have is gone; else it is carried over."""
+    for old, new in pairs:
+        if new is not None and new.deleted:
+            continue
+        if old is not None and (new is None or has_gone(old, new)):
+            if not delete:
+                yield old
             continue
         if new is None:
-            yield old.name
-        elif old.mark != new.mark and old.children and not new.stub:
-            still = set(new.children)
-            yield from (Name(old.child_type, child) for child in old.children if child not in still)
+            continue
+        if old is not None and not delete and old.child_type == new.child_type and old.children != new.children:
+            seen = set(new.children)
+            children = (*new.children, *(child for child in old.children if child not in seen))
+            new = msgspec.structs.replace(new, children=children)  # noqa: PLW2901 - until they are deleted
+        if old is not None and old.mark == new.mark and not created.isdisjoint(new.refers):
+            # It was not sent, and what it refers to has come (back): a new guid, which it has to be told.
+            new = msgspec.structs.replace(new, mark=0)  # noqa: PLW2901
+        yield new
 
 
-def _delete(app: App, scan: Scan, names: Iterator[Name]) -> None:
-    """Publish the deletions, with a receipt of their own."""
-    stale = list(names)
-    if stale:
-        receipt = Receipt(
-            path=f"{scan.instance}/{scan.id}/{DELETIONS}",
-            format=DELETIONS,
-            instance=scan.instance,
-            scope=scan.scope,
-            scan=scan.id,
-            started=rfc3339(now()),
-        )
-        publish_deletions(app, receipt, stale)
-
-
-def publish_deletions(app: App, receipt: Receipt, names: list[Name]) -> None:
-    """Send (or send again) the deletions that this receipt is about."""
-    packer = Packer(max_bytes=app.settings.limits.message_bytes)
-    messages = [message for name in names for message in packer.add(deletion(name))]
-    messages += packer.flush()
-    sent = rfc3339(now())
-    expected: list[Expected] = [("delete", name) for name in names]
-    count = app.pending.expect(receipt.path, 0, expected, sent)
-    app.sink.publish(messages, f"{receipt.instance}/{receipt.scope}")
-    app.receipts.put(
-        msgspec.structs.replace(
-            receipt,
-            state="sent",
-            sent_at=sent,
-            deleted=count,
-            confirmed=0,
-            messages=len(messages),
-            bytes=sum(len(m.body) for m in messages),
-            attempts=receipt.attempts + 1,
-        )
-    )
+def _trust(app: App, scan: Scan, again: list[Again], pairs: Callable[[], Iterator[Pair]], *, delete: bool) -> None:
+    """What was in doubt is not any more, once a scan has sent it, or has shown that it is gone."""
+    if delete:
+        app.snapshots.trust(scan.instance, scan.scope, again)
+        return
+    waiting = {lost.name: lost for lost in again}
+    seen = [waiting[new.name] for _, new in pairs() if new is not None and new.name in waiting]
+    app.snapshots.trust(scan.instance, scan.scope, seen)

@@ -17,6 +17,9 @@ from shared.pipeline.scheduling import request
 #: an OpenLineage event is a few kilobytes; the largest seen with wide schemas were below 2 MB
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 
+#: where events lie
+EVENTS = "uploads/openlineage/http/"
+
 _encode = msgspec.json.encode
 
 
@@ -40,7 +43,10 @@ def status(app: App) -> tuple[int, bytes]:
 
 
 def scan(app: App, instance: str, *, full: bool) -> tuple[int, bytes, list[str]]:
-    """Run an instance now: 202 and its scans, 404 for an unknown one, 502 when its source does not answer."""
+    """Run an instance now: 202 and its scans, 404 for an unknown one, 502 when its source does not answer.
+
+    A scope that is being scanned is left out.
+    """
     try:
         messages = request(app, instance, full=full, reason="request")
     except SettingsError as error:
@@ -58,7 +64,12 @@ def lineage(app: App, body: bytes) -> tuple[int, bytes]:
     Only what cannot be a job file at all is refused: producers never wait for the transform.
     """
     if is_gzip(body):  # the openlineage-python client compresses when it is told to
-        body = zlib.decompressobj(wbits=31).decompress(body, MAX_EVENT_BYTES + 1)
+        try:
+            body = zlib.decompressobj(wbits=31).decompress(body, MAX_EVENT_BYTES + 1)
+        except zlib.error as error:
+            return 400, _error(
+                HooklineError(f"the body is damaged gzip: {error}", fix="send it again, or uncompressed")
+            )
     if len(body) > MAX_EVENT_BYTES:
         return 413, _error(HooklineError("the event is too large", fix=f"at most {MAX_EVENT_BYTES:,} bytes"))
     try:
@@ -67,6 +78,9 @@ def lineage(app: App, body: bytes) -> tuple[int, bytes]:
         return 400, _error(HooklineError(f"the body is not JSON: {error}", fix="send one OpenLineage event"))
     if not isinstance(event, (dict, list)):
         return 400, _error(HooklineError("the body is no OpenLineage event", fix="send a JSON object"))
-    path = f"uploads/openlineage/http/{now():%Y/%m/%d/%H%M%S%f}-{secrets.token_hex(4)}.json"
-    put_landing_bytes(app, path, body)
+    path = f"{EVENTS}{now():%Y/%m/%d/%H%M%S%f}-{secrets.token_hex(4)}.json"
+    try:
+        put_landing_bytes(app, path, body)
+    except Transient as error:
+        return 503, _error(error)
     return 201, _encode({"landed": path})

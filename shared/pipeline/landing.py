@@ -3,16 +3,74 @@
 from __future__ import annotations
 
 import io
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple
 
 from shared.azure import storage_errors
+from shared.settings.model import RESERVED_NAMES
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient
 
     from shared.pipeline.app import App
+
+
+_PART = re.compile(r"([a-z0-9][a-z0-9-]*)/([0-9]{8}T[0-9]{6}-[0-9a-f]+)/([0-9]{5})\.jsonl\.gz")
+
+
+class Part(NamedTuple):
+    """Which part of which scan of which instance a landed file is."""
+
+    instance: str
+    scan: str
+    number: int
+
+
+class Version(NamedTuple):
+    """One version of a blob; size in bytes. The ETag without quotes: listings give it so, headers with them."""
+
+    etag: str
+    size: int
+
+
+def part_path(instance: str, scan: str, part: int) -> str:
+    return f"{instance}/{scan}/{part:05d}.jsonl.gz"
+
+
+def part_of(path: str) -> Part | None:
+    """What an extracted file is by its path; None for everything that people put into landing."""
+    found = _PART.fullmatch(path)
+    return Part(found[1], found[2], int(found[3])) if found is not None and found[1] not in RESERVED_NAMES else None
+
+
+def landed_parts(app: App, instance: str, scan: str) -> dict[int, str]:
+    """Number -> ETag of the parts of a scan that are in landing."""
+    found: dict[int, str] = {}
+    with storage_errors(f"landing/{instance}/{scan}"):
+        for blob in app.landing.list_blobs(name_starts_with=f"{instance}/{scan}/"):
+            part = part_of(blob.name)
+            if part is not None:
+                found[part.number] = plain(blob.etag)
+    return found
+
+
+def version(blob: BlobClient) -> Version | None:
+    """The version that lies there now; None when there is no such blob."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    with storage_errors(str(blob.blob_name)):
+        try:
+            properties = blob.get_blob_properties()
+        except ResourceNotFoundError:
+            return None
+    return Version(plain(properties.etag), int(properties.size))
+
+
+def plain(etag: object) -> str:
+    """An ETag as `Version` has it."""
+    return str(etag).strip('"')
 
 
 class BlobReader(io.RawIOBase):
@@ -27,7 +85,7 @@ class BlobReader(io.RawIOBase):
         self._name = str(blob.blob_name)
         with storage_errors(self._name):
             self._chunks: Iterator[bytes] = blob.download_blob(
-                etag=etag, match_condition=MatchConditions.IfNotModified, max_concurrency=1
+                etag=f'"{etag}"', match_condition=MatchConditions.IfNotModified, max_concurrency=1
             ).chunks()
         self._rest = memoryview(b"")
 
@@ -58,7 +116,12 @@ def put_landing(app: App, path: str, file: IO[bytes]) -> None:
 def put_landing_bytes(app: App, path: str, body: bytes) -> None:
     """Write a small file that arrived over HTTP."""
     with storage_errors(path):
-        app.landing.get_blob_client(path).upload_blob(body)
+        app.landing.get_blob_client(path).upload_blob(body, overwrite=True)
+
+
+def drop_landing(app: App, path: str) -> None:
+    """Remove a landed file."""
+    _drop(app.landing.get_blob_client(path), path)
 
 
 def put_rejected(app: App, path: str, lines: Iterable[bytes]) -> None:
@@ -72,11 +135,16 @@ def put_rejected(app: App, path: str, lines: Iterable[bytes]) -> None:
 
 
 def drop_rejected(app: App, path: str) -> None:
-    """Remove what an earlier run refused of this file."""
+    """Remove what an earlier run refused of this file, or found to be lost."""
+    for name in (path, f"{path}.lost"):
+        _drop(app.rejected.get_blob_client(f"{name}.jsonl"), path)
+
+
+def _drop(blob: BlobClient, path: str) -> None:
     from azure.core.exceptions import ResourceNotFoundError
 
     with storage_errors(path):
         try:
-            app.rejected.get_blob_client(f"{path}.jsonl").delete_blob()
+            blob.delete_blob()
         except ResourceNotFoundError:
             return

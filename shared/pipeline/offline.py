@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, BinaryIO
 from urllib.parse import quote
@@ -19,7 +20,7 @@ from shared.errors import BadInput
 from shared.job_file import FORMAT, Header
 from shared.naming import Name, Naming
 from shared.pipeline.app import App, now, rfc3339
-from shared.pipeline.extraction import PartWriter
+from shared.pipeline.parts import PartWriter
 from shared.pipeline.reading import read
 from shared.records import Address, Cursor, Refusal
 from shared.settings import Limits, Settings
@@ -60,7 +61,7 @@ def closures(
             path.as_posix(),
             size=path.stat().st_size,
             max_bytes=limits.file_bytes,
-            instances=bases,
+            instances=lambda: bases or {},
         )
         result.format = reading.format
         instance = reading.header.instance if reading.header is not None else ""
@@ -114,7 +115,7 @@ def bases_of(settings: Settings | None) -> dict[str, Address]:
     return App(settings).bases if settings is not None else {}
 
 
-def extract_to(app: App, instance: str, folder: Path, *, full: bool) -> Iterator[tuple[Path, int, list[Refusal]]]:
+def extract_to(app: App, instance: str, folder: Path) -> Iterator[tuple[Path, int, list[Refusal]]]:
     """Read every scope of an instance into job files below `folder`; yields (file, records, refusals) per part.
 
     Raises SettingsError, SourceError.
@@ -144,20 +145,25 @@ def extract_to(app: App, instance: str, folder: Path, *, full: bool) -> Iterator
             started=rfc3339(moment),
         )
         parts = PartWriter(header, 0, write)
-        refusals: list[Refusal] = []
-        records = 0
-        watermark = ""
-        for item in source.extract(scope, since="", resume=""):
-            if isinstance(item, Refusal):
-                refusals.append(item)
-            elif isinstance(item, Cursor):
-                watermark = item.watermark or watermark
-                if parts.full:
-                    parts.next()
-                    yield written[-1], records, refusals
-                    records, refusals = 0, []
-            else:
-                parts.add(item)
-                records += 1
-        parts.end(complete=full or not refusals, watermark=watermark)
+        with ExitStack() as unfinished:
+            unfinished.callback(parts.drop)
+            refusals: list[Refusal] = []
+            records = 0
+            watermark = ""
+            complete = True
+            for item in source.extract(scope, since="", resume=""):
+                if isinstance(item, Refusal):
+                    refusals.append(item)
+                    complete = False
+                elif isinstance(item, Cursor):
+                    watermark = item.watermark or watermark
+                    complete = complete and item.position != "gone"
+                    if parts.full:
+                        parts.next()
+                        yield written[-1], records, refusals
+                        records, refusals = 0, []
+                else:
+                    parts.add(item)
+                    records += 1
+            parts.end(complete=complete, watermark=watermark)
         yield written[-1], records, refusals

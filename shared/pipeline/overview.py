@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from shared.errors import SettingsError
 from shared.pipeline.app import App
 from shared.state.receipts import Receipt
 from shared.state.scans import Scan
@@ -42,9 +43,16 @@ def status(app: App) -> Status:
     for receipt in files:
         totals[receipt.state] = totals.get(receipt.state, 0) + 1
     return Status(
-        sink=app.sink.name,
+        sink=_sink(app),
         instances=instances,
         files=files,
         totals=totals,
-        waiting=sum(max(0, r.sent + r.deleted - r.confirmed) for r in files if r.state == "sent"),
+        waiting=sum(max(0, r.sent + r.deleted - r.confirmed - r.overtaken) for r in files if r.state == "sent"),
     )
+
+
+def _sink(app: App) -> str:
+    try:
+        return app.sink.name
+    except SettingsError as error:
+        return f"nothing: {error.what}"

@@ -10,7 +10,7 @@ import msgspec
 from shared.atlas.closure import Closure
 from shared.errors import CatalogBusy, CatalogRefused, HooklineError
 from shared.naming import Name
-from shared.pipeline.app import App, log
+from shared.pipeline.app import App
 from shared.pipeline.arrival import missing
 from shared.pipeline.offline import closures, extract_to
 from shared.records import Refusal
@@ -46,7 +46,7 @@ def plan_file(path: Path, app: App | None) -> Plan:
             absent = set(missing(app, made))
             plan.compared_with = "the catalogue"
         except (CatalogBusy, CatalogRefused) as error:
-            log.warning("the catalogue cannot be asked: %s", error)
+            plan.compared_with = f"nothing ({error.what})"
     plan.create = [name for name in made if name in absent]
     # A stub only names what is there already: it changes nothing.
     plan.change = [name for name, closure in made.items() if name not in absent and not closure.stub]
@@ -59,7 +59,7 @@ def plan_instance(instance: str, app: App, folder: Path) -> Plan:
     plan = Plan()
     seen: set[Name] = set()
     indexes: dict[str, Index] = {}
-    for file, _, refusals in extract_to(app, instance, folder, full=True):
+    for file, _, refusals in extract_to(app, instance, folder):
         plan.refused += refusals
         for item in closures(file, settings=app.settings, bases=app.bases):
             if isinstance(item, Refusal):
@@ -78,7 +78,7 @@ def plan_instance(instance: str, app: App, folder: Path) -> Plan:
                 plan.change.append(item.name)
             else:
                 plan.unchanged += 1
-    if plan.compared_with != "nothing" and not plan.refused:
+    if plan.compared_with.startswith("scan ") and not plan.refused:
         for scope in indexes:
             for asset in app.snapshots.assets(instance, scope):
                 if not asset.stub and asset.name not in seen:
@@ -90,7 +90,7 @@ def _index(app: App, instance: str, scope: str, plan: Plan) -> Index:
     try:
         index = app.snapshots.index(instance, scope)
     except HooklineError as error:
-        log.warning("the last scan cannot be read: %s", error)
+        plan.compared_with = f"nothing ({error.what})"
         return Index()
     if index.scan:
         plan.compared_with = f"scan {index.scan}"

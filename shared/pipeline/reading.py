@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import msgspec
 
@@ -14,9 +17,10 @@ from shared.errors import BadInput
 from shared.job_file import Footer, Header
 from shared.records import Address, Found, Refusal
 
-#: a gzip file may grow this much; beyond it somebody is trying to fill the machine
+#: a gzip file may grow this much, or to this many bytes; beyond it somebody is trying to keep the machine busy
 MAX_RATIO = 200
 MAX_UNPACKED = 64 * 1024 * 1024
+_DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile)
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,9 +40,11 @@ def read(
     *,
     size: int,
     max_bytes: int,
-    instances: Mapping[str, Address] | None = None,
+    instances: Callable[[], Mapping[str, Address]] = dict,
 ) -> Reading:
     """Recognise and check a file. `opened` gives a fresh stream; it is called two or three times.
+
+    instances: base addresses, asked for only where a file may name one.
 
     Raises BadInput when nothing of the file can be used.
     """
@@ -52,21 +58,29 @@ def read(
         )
     with opened() as stream:
         head = stream.read(HEAD_BYTES)
+    plain = opened
+    if job_file.is_gzip(head):
+
+        def plain() -> BinaryIO:
+            return cast(
+                BinaryIO, io.BufferedReader(_Unpacked(opened(), path, max(MAX_UNPACKED, size * MAX_RATIO)), 1 << 18)
+            )
+
     header = job_file.peek_header(head)
     if header is not None:
-        with opened() as stream:
+        with plain() as stream:
             header, footer = job_file.verify(stream, path)
         return Reading(
-            path=path, format="records", found=_records(opened, path), header=header, footer=footer, repeats="refuse"
+            path=path, format="records", found=_records(plain, path), header=header, footer=footer, repeats="refuse"
         )
     from connectors.formats.detect import detect
 
     kind = detect(path, head, [format_class(name) for name in FORMATS])
-    context = FileContext(path=path, size=size, instances=instances or {})
+    context = FileContext(path=path, size=size, instances=instances())
     return Reading(
         path=path,
         format=kind.name,
-        found=_bounded(kind().read, opened, context),
+        found=_as_far_as_it_goes(_found(kind().read, plain, context)),
         repeats="refuse" if kind.name in ("records", "atlas_json") else "newer",
     )
 
@@ -76,10 +90,61 @@ def _records(opened: Callable[[], BinaryIO], path: str) -> Iterator[Found | Refu
         yield from job_file.read(stream, path)
 
 
-def _bounded(
+def _found(
     read_format: Callable[[BinaryIO, FileContext], Iterator[Found | Refusal]],
     opened: Callable[[], BinaryIO],
     context: FileContext,
 ) -> Iterator[Found | Refusal]:
     with opened() as stream:
         yield from read_format(stream, context)
+
+
+def _as_far_as_it_goes(found: Iterator[Found | Refusal]) -> Iterator[Found | Refusal]:
+    """What can be used of a file that turns out to be damaged further on; what cannot is one refusal at the end."""
+    last = ""
+    try:
+        for item in found:
+            last = item.where if isinstance(item, Found) else item.place
+            yield item
+    except BadInput as error:
+        if not last:
+            raise
+        yield Refusal(place=f"behind {last}", rule=type(error).__name__, reason=error.what, fix=error.fix)
+
+
+class _Unpacked(io.RawIOBase):
+    """A gzip file's content, up to `most` bytes of it. Raises BadInput: damaged, or more than that."""
+
+    def __init__(self, packed: BinaryIO, where: str, most: int) -> None:
+        self._packed = packed
+        self._gzip = gzip.GzipFile(fileobj=packed)
+        self._where = where
+        self._most = most
+        self._count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._packed.close()
+        super().close()
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+        try:
+            data = self._gzip.read(len(view))
+        except _DAMAGED as error:
+            raise BadInput(
+                f"the file is damaged or cut off ({error})",
+                where=self._where,
+                fix="upload it again; scan the instance again if it was extracted",
+            ) from error
+        self._count += len(data)
+        if self._count > self._most:
+            raise BadInput(
+                f"the file unpacks to more than {self._most:,} bytes",
+                where=self._where,
+                fix="split it, or upload it unpacked",
+            )
+        view[: len(data)] = data
+        return len(data)

@@ -1,17 +1,31 @@
-"""The timer's work: which scans are due."""
+"""The timer's work: which scans are due, and which have stopped without a word."""
 
 from __future__ import annotations
 
 import datetime as dt
+import time
+from collections.abc import Iterator
 
 import msgspec
 
-from shared.errors import HooklineError, SourceUnreachable
+from shared.errors import BadInput, HooklineError, SourceUnreachable, StorageBusy
 from shared.pipeline.app import App, log, now, parsed, rfc3339
-from shared.settings import due
+from shared.settings import Instance, due
+from shared.state import NEW, Conflict
 from shared.state.scans import Scan, ScopeRow, new_scan_id
 
+#: a source that did not answer is asked again before its next due time
 UNREACHABLE_AGAIN = dt.timedelta(minutes=15)
+#: a scan that nobody has touched for so long has lost its queue message; a worker stops after half of it
+STOPPED_AFTER = dt.timedelta(hours=1)
+#: how often such a scan is taken up again from its last part
+MAX_STOPS = 5
+#: rows are looked at when the schedule says so, and otherwise this often
+LOOK_SECONDS = 15 * 60
+#: a storage queue takes 64 KiB, base64 included
+MAX_MESSAGE = 48 * 1024
+#: the row that says why an instance's scopes cannot even be listed
+NO_SCOPE = "*"
 
 
 class ScanRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -26,20 +40,26 @@ class ScanRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 def request(app: App, instance: str, *, full: bool, reason: str, only_due: bool = False) -> list[str]:
-    """Queue messages for the scopes of one instance. Raises SettingsError, SourceError."""
+    """Queue messages for the scopes of one instance, except those that are being scanned.
+
+    Raises SettingsError, SourceError, StorageBusy.
+    """
     settings = app.instance(instance)
     moment = now()
     rows = dict(app.scans.of(instance))
-    tried = [r.current for r in rows.values() if r.current is not None and not _try_again(r.current, moment)]
-    last = max((scan.started for scan in tried), default="")
-    if only_due and not due(settings.schedule, parsed(last) if last else None, moment):
-        return []
-    messages = []
-    for scope in app.source(instance).scopes():
+    messages = list(_stopped(app, instance, rows, moment)) if only_due else []
+    if only_due and not _any_due(settings, rows, moment):
+        return messages
+    scopes = app.source(instance).scopes()
+    if NO_SCOPE in rows and NO_SCOPE not in scopes:
+        app.scans.delete(instance, NO_SCOPE)
+    for scope in rows.keys() - scopes - {NO_SCOPE}:
+        _note_gone(app, instance, scope, rows[scope], moment)
+    for scope in scopes:
         row = rows.get(scope, ScopeRow())
-        if only_due and row.current is not None and not due(settings.schedule, parsed(row.current.started), moment):
+        if _at_work(row.current, moment) or (only_due and not _due(settings, row, moment)):
             continue
-        scan = ScanRequest(
+        asked = ScanRequest(
             instance=instance,
             scope=scope,
             scan=new_scan_id(moment),
@@ -47,31 +67,146 @@ def request(app: App, instance: str, *, full: bool, reason: str, only_due: bool 
             full=full,
             reason=reason,
         )
-        messages.append(msgspec.json.encode(scan).decode())
+        message = msgspec.json.encode(asked).decode()
+        if len(message) > MAX_MESSAGE:
+            raise BadInput(
+                f"a scope's name is too long for a queue message ({len(scope):,} characters)",
+                where=f"instances.{instance}",
+                fix="exclude it",
+            )
+        if _note_asked(app, instance, scope, asked.started):
+            messages.append(message)
     return messages
+
+
+def _at_work(scan: Scan | None, moment: dt.datetime) -> bool:
+    return (
+        scan is not None and scan.state == "running" and moment - parsed(scan.touched or scan.started) < STOPPED_AFTER
+    )
+
+
+def _any_due(settings: Instance, rows: dict[str, ScopeRow], moment: dt.datetime) -> bool:
+    if list(rows) == [NO_SCOPE] or not rows:
+        return _due(settings, rows.get(NO_SCOPE, ScopeRow()), moment)
+    failed = rows.get(NO_SCOPE)
+    if failed is not None and not _due(settings, failed, moment):
+        return False  # its scopes could not be listed a moment ago
+    return any(_due(settings, row, moment) for row in rows.values())
+
+
+def _due(settings: Instance, row: ScopeRow, moment: dt.datetime) -> bool:
+    """Whether a scope is to be scanned, and nobody has asked for it lately."""
+    if row.asked and moment - parsed(row.asked) < STOPPED_AFTER:
+        return False
+    scan = row.current
+    if scan is None or _try_again(scan, moment):
+        return True
+    return due(settings.schedule, parsed(scan.started), moment)
 
 
 def _try_again(scan: Scan, moment: dt.datetime) -> bool:
     """Whether a source that did not answer is asked again before its next due time (a wrong password is not)."""
     return (
         scan.state == "failed"
-        and scan.reason == SourceUnreachable.__name__
-        and moment - parsed(scan.started) > UNREACHABLE_AGAIN
+        and scan.problem == SourceUnreachable.__name__
+        and moment - parsed(scan.touched or scan.started) >= UNREACHABLE_AGAIN
     )
+
+
+def _stopped(app: App, instance: str, rows: dict[str, ScopeRow], moment: dt.datetime) -> Iterator[str]:
+    """Messages with which scans go on that say they are running, but have not been touched for an hour."""
+    for scope, row in rows.items():
+        scan = row.current
+        if scan is None or scan.state != "running" or _at_work(scan, moment):
+            continue
+        if scan.stops >= MAX_STOPS:
+            what = f"stopped {scan.stops} times without a word since its last part (out of memory, or killed)"
+            fix = "look at the function's log at the time of its last attempt"
+            ended = msgspec.structs.replace(
+                scan, state="failed", problem="stuck", error=what, fix=fix, finished=rfc3339(moment)
+            )
+            _change(app, instance, scope, current=ended)
+            continue
+        touched = msgspec.structs.replace(scan, stops=scan.stops + 1, touched=rfc3339(moment))
+        if _change(app, instance, scope, current=touched):
+            log.warning("instance=%s scope=%s scan=%s has stopped and is taken up again", instance, scope, scan.id)
+            again = ScanRequest(
+                instance=instance,
+                scope=scope,
+                scan=scan.id,
+                started=scan.started,
+                full=scan.full,
+                reason=scan.reason,
+            )
+            yield msgspec.json.encode(again).decode()
+
+
+def _note_asked(app: App, instance: str, scope: str, started: str) -> bool:
+    """So that the same scan is not asked for again while its message waits. False: somebody is at the scope."""
+    return _change(app, instance, scope, asked=started)
+
+
+def _note_gone(app: App, instance: str, scope: str, row: ScopeRow, moment: dt.datetime) -> None:
+    """A scope that the source (or the selection) does not have any more; its assets are left alone."""
+    if row.current is not None and row.current.state == "gone":
+        touched = msgspec.structs.replace(row.current, started=rfc3339(moment))
+        _change(app, instance, scope, current=touched)
+        return
+    last = row.current
+    gone = Scan(
+        id=last.id if last is not None else new_scan_id(moment),
+        instance=instance,
+        scope=scope,
+        started=rfc3339(moment),
+        state="gone",
+        parts=last.parts if last is not None else 0,
+        finished=rfc3339(moment),
+        error=f"{scope} is not there any more, or not selected",
+        fix="its assets stay in the catalogue until somebody deletes them there",
+    )
+    if last is None or last.state == "finished":
+        _change(app, instance, scope, current=gone)
+
+
+def _change(app: App, instance: str, scope: str, **changes: object) -> bool:
+    """Write a row unless somebody is at work on the scope (or just was)."""
+    row, etag = app.scans.get(instance, scope)
+    try:
+        app.scans.put(instance, scope, msgspec.structs.replace(row, **changes), etag=etag or NEW)
+    except Conflict:
+        return False
+    return True
 
 
 def schedule(app: App) -> list[str]:
     """Messages for everything that is due. An instance whose source does not answer is noted and the others go on."""
     messages: list[str] = []
     for name, instance in app.settings.instances.items():
-        if not instance.enabled:
+        if not instance.enabled or not _worth_a_look(app, name, instance):
             continue
         try:
             messages += request(app, name, full=False, reason="schedule", only_due=True)
+        except StorageBusy as error:
+            log.warning("instance=%s waits for the next minute: %s", name, error)
+            app.looked.pop(name, None)
         except HooklineError as error:
             log.error("instance=%s cannot be scanned: %s", name, error)
             note_failure(app, name, error)
+        except Exception as error:  # noqa: BLE001 - one connector's fault is not to stop the others
+            log.exception("instance=%s: the connector failed", name)
+            fix = "look at the function's log; it is a fault of the connector, please report it"
+            note_failure(app, name, HooklineError(f"the connector failed ({type(error).__name__})", fix=fix))
     return messages
+
+
+def _worth_a_look(app: App, name: str, instance: Instance) -> bool:
+    """Reading rows costs money: only when the schedule's time has come since the last look, and now and then."""
+    moment, clock = now(), time.monotonic()
+    last = app.looked.get(name)
+    if last is not None and clock - last[1] < LOOK_SECONDS and not due(instance.schedule, last[0], moment):
+        return False
+    app.looked[name] = (moment, clock)
+    return True
 
 
 def note_failure(app: App, instance: str, error: HooklineError) -> None:
@@ -80,13 +215,13 @@ def note_failure(app: App, instance: str, error: HooklineError) -> None:
     failed = Scan(
         id=new_scan_id(now()),
         instance=instance,
-        scope="*",
+        scope=NO_SCOPE,
         started=moment,
         finished=moment,
         state="failed",
-        reason=type(error).__name__,
+        reason="schedule",
+        problem=type(error).__name__,
         error=error.what,
         fix=error.fix,
     )
-    row, _ = app.scans.get(instance, "*")
-    app.scans.put(instance, "*", msgspec.structs.replace(row, current=failed))
+    _change(app, instance, NO_SCOPE, current=failed)

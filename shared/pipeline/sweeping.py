@@ -1,6 +1,7 @@
-"""What fell by the wayside: files whose event was lost, scans that stopped, answers that did not come.
+"""What fell by the wayside: files whose event was lost, scans whose end was missed, answers that did not come.
 
-Nothing here is needed when all goes well; everything else is found again within a few minutes.
+Nothing here is needed when all goes well; everything else is found again within a few minutes. One file or scan that
+cannot be dealt with now does not keep the others from it.
 """
 
 from __future__ import annotations
@@ -11,64 +12,91 @@ from collections.abc import Iterator
 
 import msgspec
 
-from shared.delivery.notifications import Notice
-from shared.errors import CatalogBusy, CatalogRefused
-from shared.naming import Name
+from shared.azure import storage_errors
+from shared.errors import HooklineError, Transient
+from shared.pipeline.answers import Answers
 from shared.pipeline.app import App, log, now, parsed, rfc3339
-from shared.pipeline.confirmation import mark, settle
-from shared.pipeline.finish import DELETIONS, finish_if_done, publish_deletions
-from shared.pipeline.landing import put_rejected
+from shared.pipeline.finish import finish_if_done
+from shared.pipeline.landing import plain, put_rejected
+from shared.pipeline.replaying import Replay
 from shared.pipeline.transformation import MAX_ATTEMPTS
+from shared.pipeline.trimming import trim_daily
 from shared.records import Refusal
-from shared.state.pending import Expected
+from shared.state import Conflict
 from shared.state.receipts import Receipt
-from shared.state.scans import Scan
 
 #: queue messages per run: the next run takes the next ones
 MAX_REPLAYS = 500
-
-
-class Replay(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A message of the queue `replays`: transform this landed file, even if its receipt says that it was sent."""
-
-    path: str
-    again: bool = False
+#: times MAX_ATTEMPTS: tries of a file whose transform dies without a word
+DEATHS = 2
+#: clocks of storage and of ours, and its time stamps of whole seconds
+SLACK = dt.timedelta(seconds=60)
 
 
 def sweep(app: App) -> list[str]:
     """Returns messages for the queue `replays`."""
+    _finish(app)
+    answers = Answers(app)
+    found = list(itertools.islice(itertools.chain(answers.look(), _unseen(app, answers.paths)), MAX_REPLAYS))
+    trim_daily(app)
+    return [msgspec.json.encode(replay).decode() for replay in found]
+
+
+def _finish(app: App) -> None:
+    """Scans all of whose parts are through; normally the last part's transform has done it."""
     for instance in list(app.scans.instances()):
         for scope, row in list(app.scans.of(instance)):
-            if row.current is not None and row.current.state == "extracted":
+            if row.current is None or row.current.state != "extracted":
+                continue
+            try:
                 finish_if_done(app, instance, scope, row.current.id)
-    replays = list(itertools.islice(itertools.chain(_unseen(app), _waiting(app)), MAX_REPLAYS))
-    return [msgspec.json.encode(replay).decode() for replay in replays]
+            except HooklineError as error:
+                log.error("instance=%s scope=%s cannot be finished: %s", instance, scope, error)
 
 
-def stopped_scans(app: App) -> Iterator[Scan]:
-    """Scans that say they are running but were not touched for an hour: their queue message is gone."""
-    limit = now() - dt.timedelta(hours=1)
-    for instance in app.scans.instances():
-        for _, row in app.scans.of(instance):
-            scan = row.current
-            if scan is not None and scan.state == "running" and scan.touched and parsed(scan.touched) < limit:
-                yield scan
+def _unseen(app: App, waiting: set[str]) -> Iterator[Replay]:
+    """Landed files without a receipt, or with one that got stuck, some minutes after they landed.
 
-
-def _unseen(app: App) -> Iterator[Replay]:
-    """Landed files that have no receipt, or one that got stuck, some minutes after they landed."""
+    How far everything is accounted for is remembered, so that receipts of old files are not read again and again.
+    waiting: paths of which something is still waited for.
+    """
+    table = app.table("sweeps")
     limit = now() - dt.timedelta(seconds=app.settings.limits.sweep_after_seconds)
-    for blob in app.landing.list_blobs():
-        if blob.last_modified > limit:
-            continue
-        receipt, _ = app.receipts.get(blob.name)
-        if receipt is None or receipt.etag != str(blob.etag):
-            yield Replay(path=blob.name)
-        elif receipt.state == "transforming" and parsed(receipt.started) < limit:
-            if receipt.attempts < MAX_ATTEMPTS * 2:
-                yield Replay(path=blob.name)
-            else:
-                _give_up(app, receipt)
+    through, _ = table.get("landing", "through", type=str)
+    since = parsed(through) if through else dt.datetime.min.replace(tzinfo=dt.UTC)
+    reached = limit
+    with storage_errors("landing"):
+        for blob in app.landing.list_blobs():
+            if not since <= blob.last_modified <= limit:
+                continue
+            try:
+                replay, open_ = _look(app, blob.name, plain(blob.etag), limit, waiting)
+            except (Conflict, Transient) as error:
+                log.warning("path=%s is looked at later: %s", blob.name, error)
+                replay, open_ = None, True
+            if open_:
+                reached = min(reached, blob.last_modified)
+            if replay is not None:
+                yield replay
+    table.put("landing", "through", rfc3339(max(since, reached - SLACK)))
+
+
+def _look(app: App, path: str, etag: str, limit: dt.datetime, waiting: set[str]) -> tuple[Replay | None, bool]:
+    """What to do about a landed file, and whether it is to be looked at again."""
+    receipt, _ = app.receipts.get(path)
+    if receipt is None or receipt.etag != etag:
+        return Replay(path=path), True
+    if receipt.state == "transforming":
+        if parsed(receipt.started) > limit:
+            return None, True
+        if receipt.attempts < MAX_ATTEMPTS * DEATHS:
+            return Replay(path=path), True
+        _give_up(app, receipt)
+        return None, False
+    if receipt.state == "sent" and app.hears:
+        # Nothing waits for it although it is not confirmed: somebody has deleted the table `pending`.
+        return (None if path in waiting else Replay(path=path, again=True)), True
+    return None, False
 
 
 def _give_up(app: App, receipt: Receipt) -> None:
@@ -80,94 +108,20 @@ def _give_up(app: App, receipt: Receipt) -> None:
         fix=receipt.fix or "look at the function's log at the time of the last attempt",
     )
     put_rejected(app, receipt.path, [msgspec.json.encode(refusal) + b"\n"])
+    moment = rfc3339(now())
 
     def step(value: Receipt) -> Receipt:
-        return msgspec.structs.replace(
-            value, state="rejected", refused=1, reasons={"stuck": 1}, error=refusal.reason, finished=rfc3339(now())
-        )
-
-    app.receipts.update(receipt.path, step)
-
-
-def _waiting(app: App) -> Iterator[Replay]:
-    """Ask the catalogue for what was sent and not heard of; what it does not have is sent once more, then lost."""
-    ask = dt.timedelta(seconds=app.settings.limits.ask_after_seconds)
-    overdue = dt.timedelta(seconds=app.settings.limits.overdue_after_seconds)
-    for path, chunk, seen in list(app.pending.chunks()):
-        age = now() - parsed(seen.sent)
-        receipt, _ = app.receipts.get(path)
-        if receipt is None or receipt.state == "transforming" or not seen.missing:
-            if receipt is not None and not seen.missing:
-                settle(app, path)
-            continue
-        if age < ask:
-            continue
-        _ask(app, path, chunk)
-        missing = app.pending.missing(path, chunk)
-        if not missing or age < overdue:
-            continue
-        if receipt.resent:
-            _lose(app, receipt, missing)
-            continue
-        log.warning("path=%s: %d assets are overdue and sent once more", path, len(missing))
-        app.receipts.update(path, lambda r: msgspec.structs.replace(r, resent=True))
-        if receipt.format == DELETIONS:
-            publish_deletions(app, receipt, [name for _, name in missing])
-        else:
-            yield Replay(path=path, again=True)
-
-
-def _ask(app: App, path: str, chunk: str) -> None:
-    """Whether the catalogue has what no event told of (an update that changes nothing causes none)."""
-    if app.catalog is None:
-        return
-    missing = app.pending.missing(path, chunk)
-    by_type: dict[str, list[Expected]] = {}
-    for operation, name in missing:
-        by_type.setdefault(name.type_name, []).append((operation, name))
-    heard: list[Notice] = []
-    moment = int(now().timestamp() * 1000)
-    try:
-        for type_name, expected in by_type.items():
-            found = app.catalog.find(type_name, [name.qualified_name for _, name in expected])
-            for operation, name in expected:
-                there = name.qualified_name in found and found[name.qualified_name][1] == "ACTIVE"
-                if there == (operation != "delete"):
-                    heard.append(Notice(operation, Name(type_name, name.qualified_name), moment))
-    except (CatalogBusy, CatalogRefused) as error:
-        log.warning("the catalogue cannot be asked: %s", error)
-    if heard:
-        mark(app, heard)
-
-
-def _lose(app: App, receipt: Receipt, missing: list[Expected]) -> None:
-    """Sent twice and still not there: say so, with the names."""
-    put_rejected(
-        app,
-        f"{receipt.path}.lost",
-        (
-            msgspec.json.encode(
-                Refusal(
-                    place=f"{name.type_name} {name.qualified_name}",
-                    rule="not-confirmed",
-                    reason=f"sent twice ({operation}), and the catalogue does not show it",
-                    fix="publish the file with `./hookline publish --rest`, whose answer names the reason",
-                )
-            )
-            + b"\n"
-            for operation, name in missing
-        ),
-    )
-    log.error("path=%s: %d assets were sent twice and did not arrive", receipt.path, len(missing))
-
-    def step(value: Receipt) -> Receipt:
+        if value.state != "transforming" or value.run != receipt.run:
+            return value
         return msgspec.structs.replace(
             value,
-            state="lost",
-            refused=value.refused + len(missing),
-            reasons={**value.reasons, "not-confirmed": len(missing)},
-            finished=rfc3339(now()),
+            state="rejected",
+            refused=1,
+            reasons={"stuck": 1},
+            error=refusal.reason,
+            fix=refusal.fix,
+            finished=moment,
         )
 
     app.receipts.update(receipt.path, step)
-    app.pending.remove(receipt.path)
+    app.pending.remove(receipt.path, receipt.run)

@@ -1,11 +1,14 @@
 """Pending: what was sent and has not been seen in the catalogue yet.
 
-Per landed file (partition = its path) in chunks of at most 20,000 names:
+A run over a landed file notes its names in chunks of about 20,000 (row: path, run, number of the chunk), before it
+sends them, so that a fast answer finds what it answers. One partition for each kind of row, so that one listing finds
+everything that waits:
 
-    <chunk>        sorted by key: the names, gzip JSON arrays [operation, typeName, qualifiedName]; written before the
-                   messages are published, so that a fast answer finds it; immutable
-    <chunk>.keys   the keys in the same order, 8 bytes each
-    <chunk>.seen   which of them were seen: a bit per name; moves by compare-and-set
+    seen    which of the names were seen: a bit for each; moves by compare-and-set. Written first, deleted last
+    names   sorted by key: gzip JSON arrays [operation, typeName, qualifiedName]; immutable
+    keys    the keys in the same order, 8 bytes each; immutable, so that workers keep them in memory
+
+A second run over the file has rows of its own; which run counts, its receipt says.
 
 No correlation id comes back from the catalogue, so names are matched by typeName and *normalised* qualified name
 (Purview normalises some of them: shared/naming/normalise.py).
@@ -16,9 +19,12 @@ from __future__ import annotations
 import array
 import base64
 import gzip
+import sys
+import threading
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -27,7 +33,21 @@ from shared.naming import Name, normalise
 from shared.state.blob_table import BlobTable
 
 CHUNK = 20_000
-_CACHED_CHUNKS = 128
+#: keys that a worker keeps in memory: 32 MB
+CACHED_KEYS = 4_000_000
+_SEEN, _NAMES, _KEYS = "seen", "names", "keys"
+
+
+class Chunk(NamedTuple):
+    """Names of one file that were sent together."""
+
+    path: str
+    run: str
+    number: int
+
+    @property
+    def row(self) -> str:
+        return f"{self.path}|{self.run}|{self.number:05d}"
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +57,6 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     bits: str
     sent: str
     asked: int = 0
-    resent: bool = False
 
     def mask(self) -> bytearray:
         return bytearray(base64.b64decode(self.bits))
@@ -45,6 +64,13 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def missing(self) -> int:
         return self.count - sum(byte.bit_count() for byte in self.mask())
+
+
+class Noted(NamedTuple):
+    """How many different assets a chunk waits for."""
+
+    sent: int
+    deleted: int
 
 
 Expected = tuple[Operation, Name]
@@ -57,96 +83,197 @@ def identity(operation: Operation, name: Name) -> int:
     return key(normal) ^ (1 if operation == "delete" else 0)
 
 
+class Keys:
+    """The sorted keys of a chunk."""
+
+    def __init__(self, data: bytes) -> None:
+        self._keys = array.array("Q")
+        self._keys.frombytes(data)
+        if sys.byteorder == "big":
+            self._keys.byteswap()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def place(self, wanted: int) -> int | None:
+        at = bisect_left(self._keys, wanted)
+        return at if at < len(self._keys) and self._keys[at] == wanted else None
+
+    @staticmethod
+    def pack(ordered: Iterable[int]) -> bytes:
+        keys = array.array("Q", ordered)
+        if sys.byteorder == "big":
+            keys.byteswap()
+        return keys.tobytes()
+
+
+class Confirmed:
+    """What an interrupted run over the same file had confirmed already, and need not be sent again."""
+
+    def __init__(self) -> None:
+        self.chunks: list[Chunk] = []
+        self.sent = self.deleted = 0
+        self._keys: list[Keys] = []
+
+    def add(self, chunk: Chunk, noted: Noted, keys: Keys) -> None:
+        self.chunks.append(chunk)
+        self.sent += noted.sent
+        self.deleted += noted.deleted
+        self._keys.append(keys)
+
+    def holds(self, operation: Operation, name: Name) -> bool:
+        if not self._keys:
+            return False
+        wanted = identity(operation, name)
+        return any(keys.place(wanted) is not None for keys in self._keys)
+
+
 class Pending:
-    """The table `pending`."""
+    """The table `pending`. May be used by several threads."""
 
     def __init__(self, table: BlobTable) -> None:
         self._table = table
-        self._keys: OrderedDict[tuple[str, str, str], array.array[int]] = OrderedDict()
+        self._keys: OrderedDict[Chunk, Keys] = OrderedDict()
+        self._cached = 0
+        self._lock = threading.Lock()
 
-    def expect(self, path: str, chunk: int, expected: Iterable[Expected], sent: str) -> int:
-        """Note what is about to be sent; returns how many different assets that is."""
-        rows = sorted({identity(op, name): (op, name.type_name, name.qualified_name) for op, name in expected}.items())
-        keys = array.array("Q", [k for k, _ in rows])
-        label = f"{chunk:05d}"
-        names = gzip.compress(msgspec.json.encode([row for _, row in rows]), 3, mtime=0)
-        self._table.put_bytes(path, label, names)
-        self._table.put_bytes(path, f"{label}.keys", keys.tobytes())
-        bits = base64.b64encode(bytes((len(rows) + 7) // 8)).decode()
-        self._table.put(path, f"{label}.seen", Seen(count=len(rows), bits=bits, sent=sent))
-        return len(rows)
+    def expect(self, chunk: Chunk, expected: Iterable[Expected], sent: str, *, seen: bool = False) -> Noted:
+        """Note what is about to be sent; how many different assets that is. seen: the catalogue has taken it already.
 
-    def chunks(self, path: str = "") -> Iterator[tuple[str, str, Seen]]:
-        """(path, chunk, what was seen of it) for one file, or for all that wait."""
-        for partition in [path] if path else self._table.partitions():
-            for row, seen, _ in self._table.rows(partition, type=Seen, suffix=".seen"):
-                yield partition, row.removesuffix(".seen"), seen
+        Of a name that is written and deleted in one chunk, only the last counts: nothing else can be seen afterwards.
+        """
+        last = {name: operation for operation, name in expected}
+        rows = sorted(
+            {identity(op, name): (op, name.type_name, name.qualified_name) for name, op in last.items()}.items()
+        )
+        count, size = len(rows), (len(rows) + 7) // 8
+        mask = bytearray(size)
+        if seen:
+            mask[:] = b"\xff" * (count >> 3) + bytes([(1 << (count & 7)) - 1] if count & 7 else [])
+        keys = Keys.pack(k for k, _ in rows)
+        self._table.put(_SEEN, chunk.row, Seen(count=count, bits=base64.b64encode(mask).decode(), sent=sent))
+        self._table.put_bytes(
+            _NAMES, chunk.row, gzip.compress(msgspec.json.encode([row for _, row in rows]), 3, mtime=0)
+        )
+        self._table.put_bytes(_KEYS, chunk.row, keys)
+        deleted = sum(row[0] == "delete" for _, row in rows)
+        return Noted(count - deleted, deleted)
 
-    def _sorted_keys(self, path: str, chunk: str, sent: str) -> array.array[int]:
-        known = self._keys.get((path, chunk, sent))
-        if known is None:
-            data, _ = self._table.get_bytes(path, f"{chunk}.keys")
-            known = array.array("Q")
-            known.frombytes(data or b"")
-            self._keys[path, chunk, sent] = known
-            if len(self._keys) > _CACHED_CHUNKS:
-                self._keys.popitem(last=False)
-        else:
-            self._keys.move_to_end((path, chunk, sent))
-        return known
+    # ---- what there is
 
-    def confirm(self, path: str, chunk: str, seen: Seen, answered: Iterable[int]) -> int:
-        """Set the bits of the identities that were answered; returns how many of them were news."""
-        keys = self._sorted_keys(path, chunk, seen.sent)
-        places = []
-        for wanted in answered:
-            at = bisect_left(keys, wanted)
-            if at < len(keys) and keys[at] == wanted:
-                places.append(at)
-        if not places:
-            return 0
-        news = 0
+    def all(self) -> Iterator[Chunk]:
+        """Every chunk that waits, by one listing; nothing is read."""
+        for row in self._table.names(_SEEN):
+            path, run, number = row.rsplit("|", 2)  # a path may hold the separator, run and number never do
+            yield Chunk(path, run, int(number))
 
-        def step(value: Seen | None) -> Seen | None:
-            nonlocal news
-            news = 0
-            if value is None or value.sent != seen.sent:
-                return value
-            mask = value.mask()
-            for at in places:
-                if not mask[at >> 3] & (1 << (at & 7)):
-                    mask[at >> 3] |= 1 << (at & 7)
-                    news += 1
-            return msgspec.structs.replace(value, bits=base64.b64encode(mask).decode())
+    def of(self, path: str, run: str) -> Iterator[tuple[Chunk, Seen]]:
+        """The chunks of one run over a file, in order. They are numbered without a gap."""
+        number = 0
+        while run:
+            chunk = Chunk(path, run, number)
+            seen = self.seen(chunk)
+            if seen is None:
+                return
+            yield chunk, seen
+            number += 1
 
-        self._table.update(path, f"{chunk}.seen", step, type=Seen)
-        return news
+    def seen(self, chunk: Chunk) -> Seen | None:
+        return self._table.get(_SEEN, chunk.row, type=Seen)[0]
 
-    def missing(self, path: str, chunk: str) -> list[Expected]:
+    def missing(self, chunk: Chunk) -> list[Expected]:
         """The names of a chunk that were not seen yet."""
-        seen, _ = self._table.get(path, f"{chunk}.seen", type=Seen)
-        data, _ = self._table.get_bytes(path, chunk)
-        if seen is None or data is None:
+        seen = self.seen(chunk)
+        return [] if seen is None else self._select(chunk, seen, seen_too=False)
+
+    def _select(self, chunk: Chunk, seen: Seen, *, seen_too: bool) -> list[Expected]:
+        """Names by whether they were seen."""
+        data, _ = self._table.get_bytes(_NAMES, chunk.row)
+        if data is None:
             return []
         mask = seen.mask()
         return [
             (operation, Name(type_name, qualified_name))
             for at, (operation, type_name, qualified_name) in enumerate(_decode(gzip.decompress(data)))
-            if not mask[at >> 3] & (1 << (at & 7))
+            if bool(mask[at >> 3] & (1 << (at & 7))) == seen_too
         ]
 
-    def note(self, path: str, chunk: str, *, asked: int | None = None, resent: bool | None = None) -> None:
+    # ---- answers
+
+    def answered(self, chunk: Chunk, identities: Iterable[int]) -> list[int]:
+        """Which of the identities the chunk waits (or waited) for; from memory after the first time."""
+        keys = self._keys_of(chunk)
+        return [wanted for wanted in identities if keys.place(wanted) is not None]
+
+    def confirm(self, chunk: Chunk, answered: Sequence[int]) -> int:
+        """Set the bits of the identities that were answered; returns how many of them were news."""
+        keys = self._keys_of(chunk)
+        places = [at for wanted in answered if (at := keys.place(wanted)) is not None]
+        news = 0
+
         def step(value: Seen | None) -> Seen | None:
+            nonlocal news
+            news = 0
             if value is None:
                 return None
-            return msgspec.structs.replace(
-                value,
-                asked=value.asked if asked is None else asked,
-                resent=value.resent if resent is None else resent,
-            )
+            mask = value.mask()
+            for at in places:
+                if at < value.count and not mask[at >> 3] & (1 << (at & 7)):
+                    mask[at >> 3] |= 1 << (at & 7)
+                    news += 1
+            return msgspec.structs.replace(value, bits=base64.b64encode(mask).decode()) if news else value
 
-        self._table.update(path, f"{chunk}.seen", step, type=Seen)
+        if places:
+            self._table.update(_SEEN, chunk.row, step, type=Seen)
+        return news
 
-    def remove(self, path: str) -> None:
-        for row in list(self._table.names(path)):
-            self._table.delete(path, row)
+    def asked(self, chunk: Chunk) -> None:
+        """One more question to the catalogue about this chunk."""
+        self._change(chunk, lambda seen: msgspec.structs.replace(seen, asked=seen.asked + 1))
+
+    def sent_again(self, chunk: Chunk, sent: str) -> None:
+        """Its missing names were sent once more: the wait begins anew."""
+        self._change(chunk, lambda seen: msgspec.structs.replace(seen, sent=sent, asked=0))
+
+    def _change(self, chunk: Chunk, change: Callable[[Seen], Seen]) -> None:
+        self._table.update(_SEEN, chunk.row, lambda value: None if value is None else change(value), type=Seen)
+
+    # ---- runs
+
+    def carry(self, path: str, old: str, run: str, sent: str) -> Confirmed:
+        """Give a run what an interrupted one before it had confirmed, as its first chunks."""
+        confirmed = Confirmed()
+        for chunk, seen in self.of(path, old):
+            names = self._select(chunk, seen, seen_too=True)
+            if names:
+                mine = Chunk(path, run, len(confirmed.chunks))
+                noted = self.expect(mine, names, sent, seen=True)
+                confirmed.add(mine, noted, self._keys_of(mine))
+        return confirmed
+
+    def remove(self, path: str, run: str) -> None:
+        """Forget a run. The last chunk goes first, so that what is left after a crash is still without a gap."""
+        for chunk, _ in reversed(list(self.of(path, run))):
+            self.drop(chunk)
+
+    def drop(self, chunk: Chunk) -> None:
+        for partition in (_NAMES, _KEYS, _SEEN):
+            self._table.delete(partition, chunk.row)
+
+    def _keys_of(self, chunk: Chunk) -> Keys:
+        with self._lock:
+            known = self._keys.get(chunk)
+            if known is not None:
+                self._keys.move_to_end(chunk)
+                return known
+        data, _ = self._table.get_bytes(_KEYS, chunk.row)
+        keys = Keys(data or b"")
+        if data is None:
+            return keys  # not written yet, or just removed
+        with self._lock:
+            if chunk not in self._keys:
+                self._keys[chunk] = keys
+                self._cached += len(keys)
+            while self._cached > CACHED_KEYS and len(self._keys) > 1:
+                self._cached -= len(self._keys.popitem(last=False)[1])
+        return keys

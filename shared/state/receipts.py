@@ -26,7 +26,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     records: read; refused: records and lines that a rule refused, by rule in `reasons`; sent: top-level assets in
     messages; entities: those and their columns; unchanged: assets equal to what is already published; repeated: said
-    again by the same file; confirmed: of `sent`, seen in the catalogue. instance, scan, part: of an extracted file.
+    again by the same file; confirmed: of `sent` and `deleted`, seen in the catalogue; overtaken: of them, changed or
+    deleted by a later scan before they were seen. instance, scan, part: of an extracted file. attempts: those that did
+    not end because something else was busy.
     """
 
     path: str
@@ -48,6 +50,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     refused: int = 0
     deleted: int = 0
     confirmed: int = 0
+    overtaken: int = 0
     reasons: dict[str, int] = {}
     attempts: int = 0
     resent: bool = False
@@ -62,10 +65,15 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def final(self) -> bool:
         return self.state in FINAL
 
+    @property
+    def run(self) -> str:
+        """Which run over the file this is about; names its rows in `pending`."""
+        return "".join(c for c in self.started if c.isdigit())
+
 
 def settled(receipt: Receipt, now: str) -> Receipt:
     """The receipt with the state its numbers call for, once it was sent."""
-    if receipt.state != "sent" or receipt.confirmed < receipt.sent + receipt.deleted:
+    if receipt.state != "sent" or receipt.confirmed + receipt.overtaken < receipt.sent + receipt.deleted:
         return receipt
     return msgspec.structs.replace(
         receipt, state="partly rejected" if receipt.refused else "confirmed", finished=receipt.finished or now
@@ -105,14 +113,17 @@ class Receipts:
         self._table.update(*self._place(path), step, type=Receipt)
         return result
 
-    def all(self) -> Iterator[Receipt]:
-        for partition in self._table.partitions():
-            for _, receipt, _ in self._table.rows(partition, type=Receipt):
-                yield receipt
+    def folders(self) -> Iterator[str]:
+        """Folders of landing with a receipt in them; of an extracted file: `<instance>/<scan>`."""
+        return self._table.partitions()
 
-    def of_scan(self, instance: str, scan: str) -> Iterator[Receipt]:
-        for _, receipt, _ in self._table.rows(f"{instance}/{scan}", type=Receipt):
+    def within(self, folder: str) -> Iterator[Receipt]:
+        for _, receipt, _ in self._table.rows(folder, type=Receipt):
             yield receipt
+
+    def all(self) -> Iterator[Receipt]:
+        for folder in self.folders():
+            yield from self.within(folder)
 
     def delete(self, path: str) -> None:
         self._table.delete(*self._place(path))

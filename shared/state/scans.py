@@ -21,8 +21,11 @@ ScanState = Literal["running", "extracted", "finished", "failed", "gone"]
 class Scan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One scan of one scope. parts: files durably landed; position: where the source goes on behind them.
 
+    records: without containers that come again with every stretch; assets: those that are no containers.
     complete: the source was read to its end without a refusal, so that what is missing from it is gone.
-    held: names of stale assets that wait for approval because there are more than the limit.
+    stale: assets and columns that are not there any more; deleted: of them; held: those that are left alone because
+    there are more than the limit.
+    problem: kind of the error; stops: how often the scan stopped without a word since its last part.
     """
 
     id: str
@@ -36,26 +39,33 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parts: int = 0
     position: str = ""
     records: int = 0
+    assets: int = 0
     refused: int = 0
     complete: bool = False
     watermark: str = ""
     touched: str = ""
     finished: str = ""
     seconds: float = 0.0
+    problem: str = ""
     error: str = ""
     fix: str = ""
+    stops: int = 0
     stale: int = 0
     deleted: int = 0
     held: int = 0
 
 
 class ScopeRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """current: the scan at work or last tried; last: the last that finished; watermark: where the next one starts."""
+    """current: the scan at work or last tried; last: the last that finished; watermark: where the next one starts.
+
+    refreshed: when the last scan began that sent everything; asked: when a scan was asked for that has not begun yet.
+    """
 
     current: Scan | None = None
     last: Scan | None = None
     watermark: str = ""
     refreshed: str = ""
+    asked: str = ""
 
 
 def new_scan_id(now: dt.datetime) -> str:
@@ -83,6 +93,9 @@ class Scans:
     def of(self, instance: str) -> Iterator[tuple[str, ScopeRow]]:
         for scope, row, _ in self._table.rows(instance, type=ScopeRow):
             yield scope, row
+
+    def delete(self, instance: str, scope: str) -> None:
+        self._table.delete(instance, scope)
 
     def instances(self) -> Iterator[str]:
         return self._table.partitions()

@@ -6,6 +6,7 @@ Per instance and scope (partition `<instance>/<scope>`):
     <scan>.assets     all parts merged (and what an incomplete scan did not see, carried over)
     <scan>.index      two arrays of 64-bit numbers, sorted by the first: key of the name, content hash
     current           which scan's files count; moves by compare-and-set, never back to an older scan
+    again             what was sent and got lost: counts as changed in the next scan
 
 Everything is a streaming merge of sorted files: 16 bytes of memory per published asset, for the index. Deleting any of
 it costs a resend of the scope, never a loss.
@@ -20,25 +21,33 @@ import io
 import sys
 import time
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from shared.atlas.closure import key
+from shared.atlas.closure import Operation, key
 from shared.naming import Name
-from shared.state.blob_table import BlobTable
+from shared.state.blob_table import NEW, BlobTable
 
-PUBLISHED_SECONDS = 30
+#: how old the worker's picture of all scopes may be: an asset too few costs a stub, which changes nothing
+PUBLISHED_SECONDS = 300
+_CURRENT, _AGAIN = "current", "again"
 
 
 class Asset(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
-    """One published asset: its name, the hash of what it is (odd for a stub), and the children that travel with it."""
+    """One published asset: its name, the hash of what it is (odd for a stub), and the children that travel with it.
+
+    refers:  of a process, keys of the assets it refers to
+    deleted: the source reported that it is gone, and so it was deleted
+    """
 
     type_name: str
     qualified_name: str
     mark: int = 0
     child_type: str = ""
     children: tuple[str, ...] = ()
+    refers: tuple[int, ...] = ()
+    deleted: bool = False
 
     @property
     def name(self) -> Name:
@@ -54,9 +63,24 @@ class Asset(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
 
 
 class Pointer(msgspec.Struct, frozen=True, kw_only=True):
+    """The scan whose files count. assets: how many it published, stubs left out."""
+
     scan: str
     started: str
     assets: int
+
+
+class Again(msgspec.Struct, frozen=True, array_like=True):
+    """Something that was lost, and when (RFC 3339)."""
+
+    operation: Operation
+    type_name: str
+    qualified_name: str
+    since: str
+
+    @property
+    def name(self) -> Name:
+        return Name(self.type_name, self.qualified_name)
 
 
 _decode = msgspec.json.Decoder(Asset).decode
@@ -83,15 +107,20 @@ class Index:
         at = bisect_left(self._keys, wanted)
         return self._marks[at] if at < len(self._keys) and self._keys[at] == wanted else None
 
+    def publishes(self, name: Name) -> bool:
+        """Whether it is there, as more than a stub."""
+        mark = self.mark(name)
+        return mark is not None and not mark & 1
+
     def real(self) -> Iterator[int]:
         """Keys of the assets that are more than stubs."""
         return (k for k, m in zip(self._keys, self._marks, strict=True) if not m & 1)
 
     @staticmethod
-    def build(pairs: Iterable[tuple[int, int]]) -> bytes:
-        ordered = sorted(pairs)
-        numbers = array.array("Q", [k for k, _ in ordered])
-        numbers.extend([c for _, c in ordered])
+    def build(keys: array.array[int], marks: array.array[int]) -> bytes:
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        numbers = array.array("Q", [keys[at] for at in order])
+        numbers.extend([marks[at] for at in order])
         if sys.byteorder == "big":
             numbers.byteswap()
         return numbers.tobytes()
@@ -122,7 +151,7 @@ class Snapshots:
         return f"{instance}/{scope}"
 
     def current(self, instance: str, scope: str) -> tuple[Pointer | None, str | None]:
-        return self._table.get(self._partition(instance, scope), "current", type=Pointer)
+        return self._table.get(self._partition(instance, scope), _CURRENT, type=Pointer)
 
     def index(self, instance: str, scope: str) -> Index:
         """The index of the last finished scan; empty when there is none."""
@@ -133,11 +162,17 @@ class Snapshots:
         held = self._indexes.get(partition)
         if held is None or held.scan != pointer.scan:
             data, _ = self._table.get_bytes(partition, f"{pointer.scan}.index")
-            held = self._indexes[partition] = Index(data or b"", pointer.scan)
+            if data is None:
+                return Index(scan=pointer.scan)
+            held = self._indexes[partition] = Index(data, pointer.scan)
         return held
 
+    def elsewhere(self, instance: str, scope: str) -> list[Index]:
+        """The indexes of all other scopes."""
+        return [self.index(*place) for place in self.scopes() if place != (instance, scope)]
+
     def published(self) -> Published:
-        """What is published, at most PUBLISHED_SECONDS old: an asset too few costs a stub, which changes nothing."""
+        """What is published, at most PUBLISHED_SECONDS old."""
         if self._published is not None and time.monotonic() - self._published[0] < PUBLISHED_SECONDS:
             return self._published[2]
         indexes = [self.index(instance, scope) for instance, scope in self.scopes()]
@@ -155,6 +190,12 @@ class Snapshots:
     def write_part(self, instance: str, scope: str, scan: str, part: int, assets: Iterable[Asset]) -> None:
         data = _pack(sorted(assets))
         self._table.put_bytes(self._partition(instance, scope), f"{scan}.part.{part:05d}", data)
+
+    def parts(self, instance: str, scope: str, scan: str) -> set[int]:
+        """The parts of a scan that were written."""
+        prefix = f"{scan}.part."
+        rows = self._table.names(self._partition(instance, scope))
+        return {int(row.removeprefix(prefix)) for row in rows if row.startswith(prefix)}
 
     def _read(self, partition: str, row: str) -> Iterator[Asset]:
         data, _ = self._table.get_bytes(partition, row)
@@ -204,10 +245,20 @@ class Snapshots:
     def replace(self, instance: str, scope: str, pointer: Pointer, assets: Iterable[Asset], etag: str | None) -> None:
         """Make a scan's merged assets the scope's snapshot. Raises Conflict when somebody else was faster."""
         partition = self._partition(instance, scope)
-        packed, pairs = _pack_indexed(assets)
-        self._table.put_bytes(partition, f"{pointer.scan}.assets", packed)
-        self._table.put_bytes(partition, f"{pointer.scan}.index", pairs)
-        self._table.put(partition, "current", pointer, etag=etag or "*new*")
+        counted = 0
+        keys, marks = array.array("Q"), array.array("Q")
+
+        def noted() -> Iterator[Asset]:
+            nonlocal counted
+            for asset in assets:
+                keys.append(key(asset.name))
+                marks.append(asset.mark)
+                counted += not asset.stub
+                yield asset
+
+        self._table.put_bytes(partition, f"{pointer.scan}.assets", _pack(noted()))
+        self._table.put_bytes(partition, f"{pointer.scan}.index", Index.build(keys, marks))
+        self._table.put(partition, _CURRENT, msgspec.structs.replace(pointer, assets=counted), etag=etag or NEW)
 
     def trim(self, instance: str, scope: str) -> None:
         """Remove the files of scans other than the current one."""
@@ -215,13 +266,36 @@ class Snapshots:
         if pointer is None:
             return
         partition = self._partition(instance, scope)
-        for row in self._table.names(partition):
-            if (
-                row != "current"
-                and (not row.startswith(f"{pointer.scan}.") or ".part." in row)
-                and (row.split(".", 1)[0] <= pointer.scan)
-            ):
+        for row in list(self._table.names(partition)):
+            scan, dot, kind = row.partition(".")
+            if dot and scan <= pointer.scan and (scan != pointer.scan or kind.startswith("part.")):
                 self._table.delete(partition, row)
+
+    # ---- what was lost
+
+    def again(self, instance: str, scope: str) -> list[Again]:
+        found, _ = self._table.get(self._partition(instance, scope), _AGAIN, type=list[Again])
+        return found or []
+
+    def doubt(self, instance: str, scope: str, lost: Iterable[tuple[Operation, Name]], since: str) -> None:
+        """These were sent and did not arrive: the next scan sends them again, unchanged or not."""
+        more = [Again(operation, name.type_name, name.qualified_name, since) for operation, name in lost]
+        self._change_again(instance, scope, lambda known: [*(k for k in known if not _in(k, more)), *more])
+
+    def trust(self, instance: str, scope: str, sent: list[Again]) -> None:
+        """These were sent again. What was lost anew meanwhile stays in doubt."""
+        self._change_again(instance, scope, lambda known: [k for k in known if k not in sent])
+
+    def _change_again(self, instance: str, scope: str, change: Callable[[list[Again]], list[Again]]) -> None:
+        def step(value: list[Again] | None) -> list[Again] | None:
+            changed = change(value or [])
+            return value if changed == (value or []) else changed
+
+        self._table.update(self._partition(instance, scope), _AGAIN, step, type=list[Again])
+
+
+def _in(one: Again, others: list[Again]) -> bool:
+    return any(one.name == other.name for other in others)
 
 
 def _pack(assets: Iterable[Asset]) -> bytes:
@@ -230,14 +304,3 @@ def _pack(assets: Iterable[Asset]) -> bytes:
         for asset in assets:
             out.write(_encode(asset) + b"\n")
     return buffer.getvalue()
-
-
-def _pack_indexed(assets: Iterable[Asset]) -> tuple[bytes, bytes]:
-    pairs: list[tuple[int, int]] = []
-
-    def noted() -> Iterator[Asset]:
-        for asset in assets:
-            pairs.append((key(asset.name), asset.mark))
-            yield asset
-
-    return _pack(noted()), Index.build(pairs)

@@ -10,8 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-#: room -> rooms it may import from (besides itself). `shared.errors`, `shared.telemetry` and `shared.settings.redact` are
-#: below everything.
+#: room -> rooms it may import from, besides itself and what is below everything (BELOW)
 MAY = {
     "shared.records": set(),
     "shared.naming": {"shared.records"},
@@ -74,10 +73,7 @@ def wrong_imports(root: Path) -> list[str]:
             if not name.startswith(("shared.", "connectors")) or name.startswith(BELOW):
                 continue
             there = room(name)
-            if module == "function_app":
-                allowed = {"shared.pipeline"}
-            else:
-                allowed = MAY.get(here, set()) | {here}
+            allowed = {"shared.pipeline"} if module == "function_app" else MAY.get(here, set()) | {here}
             if there not in allowed:
                 wrong.append(f"{path.relative_to(root)}:{line} imports {name} from {here}")
     return wrong

@@ -51,8 +51,9 @@ def test_case(case: Case) -> None:
     )
     assert sorted(map(str, result.inputs)) == sorted(case.inputs)
     assert sorted(map(str, result.outputs)) == sorted(case.outputs)
-    assert len(result.problems) == len(case.problems), result.problems
-    for problem, expected in zip(result.problems, case.problems, strict=True):
+    unread = [p for p in result.problems if p.about == "statement"]
+    assert len(unread) == len(case.problems), result.problems
+    for problem, expected in zip(unread, case.problems, strict=True):
         place, _, words = expected.partition(": ")
         assert problem.place == place
         assert words in problem.reason
@@ -144,7 +145,7 @@ def test_long_statements_are_read(name: str, sql: str) -> None:
     result = analyze(sql, dialect="postgres")
     assert time.monotonic() - started < 10
     assert [str(t) for t in result.inputs] == ["t"], name
-    assert result.problems == ()
+    assert [p for p in result.problems if p.about == "statement"] == []
 
 
 def test_budget() -> None:

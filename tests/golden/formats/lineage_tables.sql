@@ -115,7 +115,7 @@ WHEN MATCHED THEN UPDATE SET name = s.name
 WHEN NOT MATCHED THEN INSERT (id, name) VALUES (s.id, s.name)
 WHEN NOT MATCHED BY SOURCE THEN DELETE
 OUTPUT inserted.id INTO dbo.merge_log (id);
---> in stage.customer, stage.city
+--> in stage.customer, stage.city, dim.customer
 --> out dim.customer, dbo.merge_log
 
 --# a table that only feeds itself is no input | postgres

@@ -1,0 +1,173 @@
+"""What a script has made so far: temp tables with their rows, columns of tables and views, variables, cursors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shared.lineage.relations import Ambiguous, Column, Relation, Source, Star, Value, merged
+from shared.lineage.tables import Names, Ref
+
+#: rows of more statements than this are kept for a temp table
+MAX_CONTENTS = 200
+
+
+class Temp:
+    """A temporary table: its columns, where they are known, and the rows of each statement that filled it."""
+
+    def __init__(self, columns: list[str] | None) -> None:
+        self.columns = columns
+        self.contents: list[Relation] = []
+
+    def get(self, name: str) -> Value:
+        values: list[Value] = []
+        for rows in self.contents:
+            try:
+                value = rows.get(name)
+            except Ambiguous:
+                continue
+            if value:
+                values.append(value)
+        return merged(values) if values else {}
+
+
+class Memory:
+    """The environment of a script, in the order of its statements."""
+
+    def __init__(self, names: Names, schemas: Mapping[str, Mapping[str, str]] | None) -> None:
+        self.names = names
+        self.temps: dict[str, Temp] = {}
+        self.made: dict[str, list[str]] = {}
+        self.variables: dict[str, Value] = {}
+        self.texts: dict[str, str | None] = {}
+        self.records: dict[str, Relation] = {}
+        self.cursors: dict[str, Relation] = {}
+        self.functions: dict[str, Relation] = {}
+        self.synonyms: dict[str, Ref] = {}
+        self.paths: dict[str, tuple[int, ...]] = {}
+        self.marks = 0
+        self._schemas: dict[str, list[tuple[tuple[str, ...], list[str]]]] = {}
+        for table, columns in (schemas or {}).items():
+            parts = tuple(p.strip('"`[]').lower() for p in str(table).split("."))
+            self._schemas.setdefault(parts[-1], []).append((parts, list(columns)))
+
+    # ---- what queries ask for
+
+    def relation(self, ref: Ref) -> Relation | None:
+        key = _key(ref)
+        temp = self.temps.get(key)
+        if temp is not None:
+            ref = Ref(ref.name, temporary=True)
+            if temp.columns is not None:
+                return _table(ref, temp.columns)
+            return Relation(ref=ref, is_open=True)
+        columns = self.made.get(key)
+        if columns is None:
+            columns = self.schema(ref)
+        return _table(ref, columns) if columns is not None else None
+
+    def schema(self, ref: Ref) -> list[str] | None:
+        wanted = tuple(p.lower() for p in ref.name.parts)
+        best: tuple[int, list[str]] | None = None
+        for parts, columns in self._schemas.get(wanted[-1], ()):
+            n = min(len(parts), len(wanted))
+            if parts[-n:] == wanted[-n:] and (best is None or n > best[0]):
+                best = (n, columns)
+        return best[1] if best else None
+
+    def variable(self, name: str) -> Value | None:
+        return self.variables.get(name.lstrip("@:").lower())
+
+    def record(self, name: str) -> Relation | None:
+        return self.records.get(name.lstrip(":").lower())
+
+    def function(self, name: str) -> Relation | None:
+        return self.functions.get(name.lower().split(".")[-1])
+
+    def next_mark(self) -> Value:
+        """The next `?` of a dynamic statement."""
+        self.marks += 1
+        return self.variables.get(str(self.marks), {})
+
+    def enter(self, parameters: list[str]) -> None:
+        """A routine begins: its variables are its own."""
+        for known in (self.variables, self.texts, self.records, self.cursors, self.paths):
+            known.clear()
+        self.variables.update({p.lower(): {} for p in parameters})
+
+    # ---- what statements leave
+
+    def define(self, ref: Ref, columns: list[str] | None, *, temporary: bool) -> None:
+        """A table is created, or created again."""
+        key = _key(ref)
+        if temporary or ref.temporary:
+            self.temps[key] = Temp(columns)
+        else:
+            self.temps.pop(key, None)
+            self.made.pop(key, None)
+            if columns is not None:
+                self.made[key] = columns
+
+    def is_temporary(self, ref: Ref) -> bool:
+        return ref.temporary or _key(ref) in self.temps
+
+    def fill(self, ref: Ref, rows: Relation) -> None:
+        """Rows go into a temporary table."""
+        temp = self.temps.setdefault(_key(ref), Temp(None))
+        if len(temp.contents) < MAX_CONTENTS:
+            temp.contents.append(self.followed(rows))
+
+    def assign(self, name: str, value: Value, path: tuple[int, ...] = ()) -> None:
+        """A variable gets a value; inside a branch it may also keep the one it had."""
+        key = name.lstrip("@:").lower()
+        before = self.paths.get(key, path)
+        value = self.follow(value)
+        if before[: len(path)] != path and self.variables.get(key):
+            value = merged([self.variables[key], value])
+        self.variables[key] = value
+        self.paths[key] = path
+
+    def follow(self, value: Value) -> Value:
+        """The value with temporary tables replaced by what filled them."""
+        if not any(_key(s.ref) in self.temps for s in value):
+            return value
+        result: Value = {}
+        for source, node in value.items():
+            temp = self.temps.get(_key(source.ref))
+            if temp is None:
+                result[source] = node
+                continue
+            for inner, how in temp.get(source.column).items():
+                if result.get(inner) is None:
+                    result[inner] = node if node is not None else how
+        return result
+
+    def followed(self, rows: Relation) -> Relation:
+        items: list[Column | Star] = []
+        for item in rows.items:
+            if isinstance(item, Column):
+                items.append(Column(item.name, self.follow(item.value)))
+            else:
+                relations = [q for r in item.relations for q in self._behind(r)]
+                items.append(Star(tuple(relations), item.hidden))
+        return Relation(items, whole=rows.whole)
+
+    def _behind(self, relation: Relation) -> list[Relation]:
+        temp = self.temps.get(_key(relation.ref)) if relation.ref is not None else None
+        return temp.contents[:20] if temp is not None else [relation]
+
+    def columns_of(self, ref: Ref) -> list[str] | None:
+        known = self.relation(ref)
+        return [c.name for c in known.columns()] if known is not None and known.is_known else None
+
+
+def _table(ref: Ref, columns: list[str]) -> Relation:
+    return Relation([Column(c, {Source(ref, c): None}) for c in columns], ref=ref)
+
+
+def plain(rows: Relation) -> list[str] | None:
+    """Names of all columns, where all are known."""
+    return [c.name for c in rows.columns()] if rows.is_known else None
+
+
+def _key(ref: Ref) -> str:
+    return str(ref.name).casefold()

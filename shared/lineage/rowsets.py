@@ -1,0 +1,302 @@
+"""What stands in FROM and JOIN -> relations: tables, subqueries, functions, VALUES, UNNEST, PIVOT."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from shared.lineage.relations import Column, Relation, Star, Value, derived, merged
+from shared.lineage.tables import Names, Ref
+
+if TYPE_CHECKING:
+    from shared.lineage.queries import Environment
+    from shared.lineage.scopes import Scope
+
+#: columns of table functions: whether the argument's values reach them
+_FUNCTION_COLUMNS: dict[str, dict[str, bool]] = {
+    "flatten": {"seq": False, "key": True, "path": True, "index": False, "value": True, "this": True},
+    "string_split": {"value": True, "ordinal": False},
+    "openjson": {"key": True, "value": True, "type": False},
+    "split_to_table": {"seq": False, "index": False, "value": True},
+    "json_each": {"key": True, "value": True},
+    "jsonb_each": {"key": True, "value": True},
+    "json_each_text": {"key": True, "value": True},
+    "jsonb_each_text": {"key": True, "value": True},
+}
+#: functions whose first column is a position
+_POSITIONS = ("posexplode", "posexplode_outer")
+
+
+class Rowsets:
+    """The half of the resolver that turns FROM items into relations."""
+
+    names: Names
+    env: Environment
+    dialect: str
+
+    if TYPE_CHECKING:
+
+        def query(self, node: Any, parent: Scope | None) -> Relation: ...
+        def value(self, node: Any, scope: Scope) -> Value: ...
+        def joins(self, node: Any, scope: Scope) -> None: ...
+        def problem(self, reason: str) -> None: ...
+
+    def source(self, node: Any, scope: Scope) -> tuple[str, Relation]:
+        """(alias, relation) of a FROM item; joins within it are added to the scope by the caller."""
+        alias = node.alias_or_name if isinstance(node, exp.Expression) else ""
+        relation = self._rows(node, scope)
+        names = self._alias_columns(node)
+        if names and not isinstance(node, (exp.Unnest, exp.Lateral)):
+            relation = relation.renamed(names)
+        for pivot in node.args.get("pivots") or ():
+            relation = self._unpivot(pivot, relation) if pivot.args.get("unpivot") else self._pivot(pivot, relation)
+            alias = pivot.alias or alias
+        if isinstance(node, exp.Unnest) and not alias and names:
+            alias = names[0]
+        return alias, relation
+
+    def _alias_columns(self, node: Any) -> list[str]:
+        alias = node.args.get("alias")
+        if not isinstance(alias, exp.TableAlias):
+            return []
+        return [self.names.text(c.this if isinstance(c, exp.ColumnDef) else c) for c in alias.columns]
+
+    def _rows(self, node: Any, scope: Scope) -> Relation:
+        if isinstance(node, exp.Table):
+            return self._table(node, scope)
+        if isinstance(node, exp.Subquery):
+            inner = node.this
+            if isinstance(inner, (exp.Table, exp.Subquery)) and (inner.args.get("joins") or not node.alias):
+                from shared.lineage.scopes import Scope as Inner
+
+                nested = Inner(scope)
+                nested.add(*self.source(inner, nested))
+                self.joins(inner, nested)
+                self.joins(node, nested)
+                if not node.alias:  # (a JOIN b ON ..): the names inside are visible outside
+                    scope.relations += nested.relations[1:]
+                    scope.using.update(nested.using)
+                    return nested.relations[0][1]
+                items: list[Column | Star] = []
+                for _, r in nested.relations:
+                    items += r.items if r.is_known else [*r.items, Star((r,))]
+                return Relation(items)
+            return self.query(node.this, self._with(node, scope))
+        if isinstance(node, exp.Lateral):
+            return self._lateral(node, scope)
+        if isinstance(node, exp.Unnest):
+            return self._unnest(node, scope)
+        if isinstance(node, exp.Values):
+            return self._values(node, scope)
+        if isinstance(node, exp.Query):
+            return self.query(node, scope)
+        if isinstance(node, exp.Alias) and isinstance(node.this, exp.Expression):  # ClickHouse: ARRAY JOIN a AS x
+            return Relation([Column(node.alias, derived(self.value(node.this, scope), node.this))])
+        return self._function(node, scope)
+
+    def _with(self, node: Any, scope: Scope) -> Scope:
+        with_ = node.args.get("with_")
+        if with_ is None:
+            return scope
+        from shared.lineage.scopes import Scope as Inner
+
+        inner = Inner(scope)
+        self.ctes(with_, inner)  # type: ignore[attr-defined]
+        return inner
+
+    def _table(self, node: Any, scope: Scope) -> Relation:
+        this = node.this
+        if isinstance(this, exp.Identifier) and not node.args.get("db"):
+            cte = scope.cte(this.name.lower())
+            if cte is not None:
+                return cte
+            # BigQuery, Presto: FROM t, t.array
+        elif isinstance(this, exp.Identifier) and not node.args.get("catalog"):
+            owner = scope.named([node.text("db")])
+            if owner is not None and self.dialect in ("bigquery", "snowflake", "spark", "databricks"):
+                value = owner.get(this.name)
+                if value is not None:
+                    return Relation([Column(node.alias_or_name, value)], whole=derived(value, node))
+        if not isinstance(this, (exp.Identifier, exp.Parameter, exp.Var, exp.Dot, exp.Literal)):
+            return self._function(this, scope, node)
+        ref = self.names.ref(node)
+        if ref is None:
+            return Relation(is_open=False, whole={}, loose=True)
+        if not node.args.get("db"):
+            hidden = scope.named([this.name]) if this.name.lower() in self.names.ignored else None
+            if hidden is not None:
+                return hidden
+        return self.base(ref)
+
+    def base(self, ref: Ref) -> Relation:
+        """A table: with the columns that are known, or open."""
+        if ref.name.name.lower() in self.names.ignored and len(ref.name.parts) == 1:
+            return self.env.record(ref.name.name) or Relation()
+        return self.env.relation(ref) or Relation(ref=ref, is_open=True)
+
+    def _lateral(self, node: Any, scope: Scope) -> Relation:
+        this = node.this
+        names = self._alias_columns(node)
+        if isinstance(this, exp.Subquery):
+            return self.query(this, scope).renamed(names)
+        if isinstance(this, exp.Unnest) and names:
+            values = [derived(self.value(e, scope), this) for e in this.expressions]
+            if this.args.get("offset") or node.args.get("ordinality"):
+                values.append({})
+            return Relation([Column(n, values[i] if i < len(values) else {}) for i, n in enumerate(names)])
+        if isinstance(this, exp.Unnest):
+            return self._unnest(this, scope)
+        if isinstance(this, exp.Explode) and names and names[-1].lower() == "this":  # Snowflake's FLATTEN
+            value = derived(self.value(this, scope), this)
+            plain = _FUNCTION_COLUMNS["flatten"]
+            return Relation([Column(n, value if plain.get(n.lower(), True) else {}) for n in names])
+        relation = self._function(this, scope, node)
+        if not names:
+            return relation
+        whole = relation.whole if relation.whole is not None else merged([c.value for c in relation.columns()] or [{}])
+        first = isinstance(this, exp.Posexplode)
+        last = bool(node.args.get("ordinality"))
+        return Relation(
+            [
+                Column(n, {} if (first and i == 0) or (last and i == len(names) - 1) else whole)
+                for i, n in enumerate(names)
+            ]
+        )
+
+    def _unnest(self, node: Any, scope: Scope) -> Relation:
+        names = self._alias_columns(node)
+        values = [derived(self.value(e, scope), node) for e in node.expressions]
+        offset = node.args.get("offset")
+        items: list[Column | Star] = []
+        if isinstance(offset, exp.Identifier):
+            if names and names[-1].lower() == offset.name.lower():
+                names = names[:-1]
+            items.append(Column(offset.name, {}))
+        elif offset and len(names) > len(values):
+            items.append(Column(names.pop(), {}))
+        if len(values) > 1:
+            items += [Column(n, values[i] if i < len(values) else {}) for i, n in enumerate(names)]
+            return Relation(items)
+        whole = values[0] if values else {}
+        items += [Column(n, whole) for n in names]
+        if not names and node.alias:
+            items.append(Column(node.alias, whole))
+        is_closed = bool(names) and self.dialect not in ("bigquery",)
+        return Relation(items, whole=None if is_closed else whole, loose=True)
+
+    def _values(self, node: Any, scope: Scope) -> Relation:
+        rows = [r.expressions if isinstance(r, exp.Tuple) else [r] for r in node.expressions[:200]]
+        width = max(map(len, rows), default=0)
+        items: list[Column | Star] = []
+        names = self._alias_columns(node)
+        for i in range(width):
+            value = merged([self.value(r[i], scope) for r in rows if i < len(r)])
+            items.append(Column(names[i] if i < len(names) else f"column{i + 1}", value))
+        return Relation(items)
+
+    def _function(self, this: Any, scope: Scope, node: Any = None) -> Relation:
+        """A table function's rows hold its arguments' values."""
+        if isinstance(this, exp.Dot):
+            name, call = this.sql(dialect=self.dialect or None).split("(")[0], this.expression
+        else:
+            name, call = (this.name if isinstance(this, exp.Anonymous) else this.key), this
+        if name.lower() == "table" or isinstance(call, exp.TableFromRows):
+            inner = call.expressions[0] if call.expressions else call.this
+            if isinstance(inner, exp.Expression) and not isinstance(inner, exp.Column):
+                return self._function(inner, scope, node)
+        known = self.env.function(name)
+        if known is not None:
+            return known
+        schema = call.args.get("schema")
+        declared = (schema.expressions if isinstance(schema, exp.Expression) else []) or [
+            e for e in call.args.get("columns") or call.expressions or () if isinstance(e, _DEFINITIONS)
+        ]
+        if declared:
+            value = self.value(call.this, scope) if isinstance(call.this, exp.Expression) else {}
+            for e in call.args.get("passing") or ():
+                value = merged([value, self.value(e, scope)])
+            value = derived(value, call)
+            return Relation([*self._declared(declared, value)])
+        value = derived(self.value(call, scope), call)
+        columns = _FUNCTION_COLUMNS.get(name.lower())
+        if columns:
+            return Relation([Column(c, value if counts else {}) for c, counts in columns.items()], loose=True)
+        return Relation(whole=value, loose=True)
+
+    def _declared(self, definitions: list[Any], value: Value) -> list[Column | Star]:
+        """Columns of OPENJSON .. WITH, JSON_TABLE .. COLUMNS, XMLTABLE."""
+        found: list[Column | Star] = []
+        for d in definitions:
+            nested = d.args.get("nested_schema")
+            if nested is not None:
+                found += self._declared(nested.expressions, value)
+            elif d.name:
+                found.append(Column(self.names.text(d.this) or d.name, {} if d.args.get("ordinality") else value))
+        return found
+
+    # ---- PIVOT
+
+    def _pivot(self, pivot: Any, relation: Relation) -> Relation:
+        from shared.lineage.scopes import Scope as Inner
+
+        scope = Inner()
+        scope.add("", relation)
+        aggregates = [(e.alias, self.value(e, scope), e) for e in pivot.expressions]
+        used = {c.name.lower() for e in pivot.expressions for c in e.find_all(exp.Column)}
+        used |= {c.name.lower() for f in pivot.args.get("fields") or () for c in f.this.find_all(exp.Column)}
+        made = [self.names.text(c) or c.name for c in pivot.args.get("columns") or ()]
+        items: list[Column | Star] = [
+            i if isinstance(i, Column) else Star(i.relations, i.hidden | used)
+            for i in relation.items
+            if isinstance(i, Star) or i.name.lower() not in used
+        ]
+        if relation.open:
+            items.append(Star((relation,), frozenset(used)))
+        count = max(1, len(aggregates))
+        new: list[Column | Star] = []
+        for i, name in enumerate(made):
+            value = next((v for a, v, _ in aggregates if a and name.lower().endswith(f"_{a.lower()}")), None)
+            if value is None:
+                value = aggregates[i % count][1] if aggregates else {}
+            new.append(Column(name, derived(value, aggregates[i % count][2] if aggregates else None)))
+        result = Relation([*new, *items])
+        names = self._alias_columns(pivot)
+        return (
+            Relation([*items, *new]).renamed(names) if names or not any(isinstance(i, Star) for i in items) else result
+        )
+
+    def _unpivot(self, pivot: Any, relation: Relation) -> Relation:
+        items: list[Column | Star] = []
+        used: set[str] = set()
+        fields = pivot.args.get("fields") or ()
+        values = [i for e in pivot.expressions for i in (e.expressions if isinstance(e, exp.Tuple) else [e])]
+        for field in fields:
+            names = field.this.expressions if isinstance(field.this, exp.Tuple) else [field.this]
+            items += [Column(self.names.text(n) or n.name, {}) for n in names]
+            groups = [e.this if isinstance(e, (exp.PivotAlias, exp.Alias)) else e for e in field.expressions]
+            for i, wanted in enumerate(values):
+                found: list[Value] = []
+                for group in groups:
+                    listed = group.expressions if isinstance(group, exp.Tuple) else [group]
+                    if i < len(listed):
+                        name = listed[i].name
+                        used.add(name.lower())
+                        value = relation.get(self.names.text(listed[i].this) or name)
+                        found += [value] if value is not None else []
+                name_node = wanted.this if isinstance(wanted, exp.Column) else wanted
+                items.append(Column(self.names.text(name_node) or wanted.name, derived(merged([*found, {}]), None)))
+        kept: list[Column | Star] = [
+            i if isinstance(i, Column) else Star(i.relations, i.hidden | used)
+            for i in relation.items
+            if isinstance(i, Star) or i.name.lower() not in used
+        ]
+        if relation.open:
+            hidden = frozenset(used | {c.name.lower() for c in items if isinstance(c, Column)})
+            kept.append(Star((relation,), hidden))
+        return Relation([*kept, *items])
+
+
+_DEFINITIONS = tuple(
+    t for t in (getattr(exp, n, None) for n in ("OpenJSONColumnDef", "JSONColumnDef", "ColumnDef")) if t is not None
+)

@@ -1,0 +1,136 @@
+"""Which of a file's closures are sent: what is new or changed, with the stubs that it needs, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from shared.atlas.closure import Closure, key
+from shared.naming import Name
+from shared.state.pending import Confirmed
+from shared.state.snapshots import Asset, Index
+
+#: news:  what differs from what the scope's last scan published (for a part of the scan at work, and for uploads, which
+#:        have no last scan, so that all of it is news)
+#: truth: what the scope's last scan published just so (for a part of an earlier scan that is sent again: what has
+#:        changed or gone since then must not come back)
+Mode = Literal["news", "truth"]
+
+
+class Choice:
+    """Takes a file's closures in their order, gives those that are to be sent.
+
+    index:     what the scope's last scan published
+    doubted:   what was lost: changed or not, it is sent again
+    confirmed: what an interrupted run over the same file has brought into the catalogue
+    wanted:    only these (what is missing of a file that is sent once more)
+    process:   whether a type is a process
+    assets:    for the snapshot, in the order of the file; None where there is none
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        *,
+        mode: Mode = "news",
+        doubted: frozenset[Name] = frozenset(),
+        confirmed: Confirmed | None = None,
+        wanted: frozenset[Name] | None = None,
+        process: Callable[[str], bool] = lambda _: False,
+        assets: list[Asset] | None = None,
+    ) -> None:
+        self._index = index
+        self._mode = mode
+        self._doubted = Names(doubted)
+        self._confirmed = confirmed or Confirmed()
+        self._wanted = None if wanted is None else Names(wanted)
+        self._process = process
+        self._assets = assets
+        self._held: dict[Name, Closure] = {}
+        self._fresh: set[Name] = set()
+        self.unchanged = 0
+        #: of the wanted names, those that were given
+        self.found: set[Name] = set()
+
+    def take(self, item: Closure) -> Iterator[Closure]:
+        """The closure, behind the stubs that it refers to and nobody has sent; or nothing."""
+        mark = mark_of(item)
+        published = self._index.mark(item.name)
+        if self._wanted is not None and not self._wanted.hold(item):
+            return
+        if self._mode == "truth" and published != (None if item.operation == "delete" else mark):
+            self.unchanged += not item.stub
+            return
+        if self._wanted is not None:
+            self.found.update(self._wanted.of(item))
+        if self._wanted is not None or self._mode == "truth":
+            yield item
+            return
+        if item.stub:
+            if published is None or self._doubted.hold(item):
+                self._held[item.name] = item  # until something that is sent refers to it
+            elif published == mark:
+                self._note(item, mark)
+            return
+        self._note(item, mark)
+        same = published is not None and published == mark and item.operation != "delete"
+        if same and not self._doubted.hold(item) and not self._reborn(item):
+            self.unchanged += 1
+            return
+        if published is None and item.operation == "create" and len(self._index):
+            self._fresh.add(item.name)
+        yield from self._send(item)
+
+    def _send(self, item: Closure) -> Iterator[Closure]:
+        for target in item.refers:
+            stub = self._held.pop(target.name, None)
+            if stub is not None:
+                self._note(stub, stub.mark)
+                yield from self._send(stub)
+        if not self._confirmed.holds(item.operation, item.name):
+            yield item
+
+    def _reborn(self, item: Closure) -> bool:
+        """Whether it refers to an asset that this file brings into the catalogue: an old reference to it is dead.
+
+        Atlas gives a table that was deleted and comes back a new guid, and the processes of the old one do not know it.
+        """
+        return bool(self._fresh) and any(target.name in self._fresh for target in item.refers)
+
+    def _note(self, item: Closure, mark: int) -> None:
+        if self._assets is None:
+            return
+        name = item.name
+        refers = tuple(key(t.name) for t in item.refers) if item.refers and self._process(name.type_name) else ()
+        deleted = item.operation == "delete"
+        self._assets.append(
+            Asset(name.type_name, name.qualified_name, mark, item.child_type, item.children, refers, deleted)
+        )
+
+
+class Names:
+    """Names of closures, or of children that waited in a message of their own."""
+
+    def __init__(self, names: frozenset[Name]) -> None:
+        self._names = names
+        self._types = {name.type_name for name in names}
+
+    def hold(self, item: Closure) -> bool:
+        if item.name in self._names:
+            return True
+        if item.child_type not in self._types:
+            return False
+        return any(Name(item.child_type, child) in self._names for child in item.children)
+
+    def of(self, item: Closure) -> Iterator[Name]:
+        """Those that the closure brings."""
+        for name in (item.name, *(Name(item.child_type, child) for child in item.children)):
+            if name in self._names:
+                yield name
+
+
+def mark_of(item: Closure) -> int:
+    """What stands in the snapshot for it. What was only updated belongs to somebody else, like a stub."""
+    if item.operation == "delete":
+        return 0
+    return item.mark | 1 if item.operation == "update" else item.mark
