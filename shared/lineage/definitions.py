@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING
 
 from shared.lineage.rewriting import balanced
 from shared.lineage.tables import Names, Ref
-from shared.lineage.words import word
+from shared.lineage.words import NO_COLUMN, word
 
 if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
 
     from shared.lineage.script import Place, Script
 
-_NO_COLUMN = frozenset(
-    ["CONSTRAINT", "PRIMARY", "FOREIGN", "UNIQUE", "INDEX", "KEY", "CHECK", "LIKE", "PERIOD", "EXCLUDE", "FULLTEXT", "PROJECTION"]
-)
 _TEMPORARY = frozenset({"TEMP", "TEMPORARY", "VOLATILE"})
 
 
@@ -28,7 +25,7 @@ def columns(tokens: list[Token], names: Names) -> list[str] | None:
             w = word(token)
             if w == "LIKE":
                 return None
-            if w not in _NO_COLUMN:
+            if w not in NO_COLUMN:
                 found.append(names.folded(token.text, quoted=token.token_type.name == "IDENTIFIER"))
         expected = False
         depth += (token.text in ("(", "<")) - (token.text in (")", ">"))
@@ -64,7 +61,7 @@ def read(tokens: list[Token], script: Script, place: Place) -> bool:
     if first == "EXEC" and any(t.text.lower() == "sp_rename" for t in tokens[:4]):
         texts = [t.text for t in tokens if t.token_type.name.endswith("STRING")]
         if len(texts) == 2:
-            old = _of_text(texts[0], script)
+            old = _of_text(texts[0])
             new = Ref(type(old.name)((*old.name.parts[:-1], texts[1])))
             script.rename(old, new, place, tokens[0].line)
         return True
@@ -73,8 +70,7 @@ def read(tokens: list[Token], script: Script, place: Place) -> bool:
     if first in ("USE", "DATABASE") and len(tokens) > 1:
         return _use(tokens, words, script)
     if (
-        (first == "SET"
-        and words[1:2] == ["SEARCH_PATH"])
+        (first == "SET" and words[1:2] == ["SEARCH_PATH"])
         or words[:3] == ["SET", "LOCAL", "SEARCH_PATH"]
         or (words[:3] == ["SET", "SESSION", "SEARCH_PATH"])
     ):
@@ -231,16 +227,17 @@ def _use(tokens: list[Token], words: list[str], script: Script) -> bool:
     if level in ("ROLE", "WAREHOUSE", "SECONDARY") or at >= len(tokens):
         return True
     name = [script.names.folded(t.text, quoted=t.token_type.name == "IDENTIFIER") for t in tokens[at:] if t.text != "."]
+    is_trino = script.name in ("trino", "presto", "athena")
     if len(name) > 1:
         script.names.use(database=name[-2], schema=name[-1])
-    elif level == "SCHEMA" or script.names.has_two_levels or (script.name in ("trino", "presto", "athena") and level != "CATALOG"):
+    elif level == "SCHEMA" or script.names.has_two_levels or (is_trino and level != "CATALOG"):
         script.names.use(schema=name[0])
     else:
         script.names.use(database=name[0], reset=True)
     return True
 
 
-def _of_text(text: str, script: Script) -> Ref:
+def _of_text(text: str) -> Ref:
     from shared.lineage.model import TableName
 
     return Ref(TableName(tuple(p.strip("[]") for p in text.split("."))))

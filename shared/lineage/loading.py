@@ -1,4 +1,4 @@
-"""COPY, UNLOAD, LOAD, EXPORT, BULK INSERT, stages and external tables: files are datasets, named as in the statement."""
+"""COPY, UNLOAD, LOAD, EXPORT, BULK INSERT, stages and external tables; files are datasets, named as written."""
 
 from __future__ import annotations
 
@@ -204,12 +204,9 @@ class _Loader:
             at += 2
         name, _ = name_at(self.tokens, at)
         ref = self.names.of_tokens(name)
-        files: list[Ref] = []
         inpath = next((i for i, w in enumerate(self.words) if w in ("INPATH", "INFILE")), -1)
-        if inpath > 0:
-            files = self._strings(inpath + 1)
-        else:  # BigQuery: FROM FILES (uris = ['gs://..'])
-            files = self._after_key("URIS", "URI")
+        # BigQuery: FROM FILES (uris = ['gs://..'])
+        files = self._strings(inpath + 1) if inpath > 0 else self._after_key("URIS", "URI")
         return Moved("LOAD", tuple(files), (ref,) if ref else ())
 
     def _after_key(self, *keys: str) -> list[Ref]:

@@ -6,6 +6,7 @@ The families differ in spelling more than in meaning (T-SQL and MySQL `SET x = .
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
@@ -46,7 +47,7 @@ class Procedural:
             self.script.prepared[tokens[1].text.lower()] = tokens[3:]
             return True
         if first == "PREPARE" and "FROM" in words:
-            value = self._text(tokens[words.index("FROM") + 1 :], place)
+            value = self.text(tokens[words.index("FROM") + 1 :])
             self.memory.texts[tokens[1].text.lower()] = value
             return True
         if first == "FETCH":
@@ -149,7 +150,7 @@ class Procedural:
         if self._rows(name, expression, place):
             return
         self.memory.assign(name, value, place.path)
-        text = self._text(expression, place)
+        text = self.text(expression)
         if compound:
             before_text = self.memory.texts.get(name)
             text = before_text + text if before_text is not None and text is not None else None
@@ -212,7 +213,7 @@ class Procedural:
         else:
             rest = rest[1:] if w and w[0] == "EXECUTE" else rest
             end = w.index("USING") - len(w) + len(rest) if "USING" in w else len(rest)
-            text = self._text(rest[:end], place)
+            text = self.text(rest[:end])
             if text is None:
                 self.script.report(tokens[0], "dynamic SQL of a cursor: its text is not constant", place)
                 return True
@@ -232,7 +233,7 @@ class Procedural:
             return True
         name = before[-1].text.lower()
         rows = self.memory.cursors.get(name)
-        targets = _variables(tokens[at + 1 :])
+        targets = variables(tokens[at + 1 :])
         if rows is not None:
             self.into(targets, rows, place)
         return True
@@ -269,7 +270,7 @@ class Procedural:
             if found is not None:
                 self.into([tokens[1].text], found, place)
             return True
-        names = _variables(tokens[1:at])
+        names = variables(tokens[1:at])
         rest = tokens[at + 1 :]
         if rest and word(rest[0]) == "REVERSE":
             return True
@@ -280,7 +281,7 @@ class Procedural:
         w = [word(t) for t in rest]
         if w and w[0] == "EXECUTE":
             end = w.index("USING") if "USING" in w else len(rest)
-            text = self._text(rest[1:end], place)
+            text = self.text(rest[1:end])
             if text is None:
                 self.script.report(tokens[0], "dynamic SQL of a loop: its text is not constant", place)
                 return True
@@ -361,8 +362,7 @@ class Procedural:
                 or rest[0].text.lower() in self.memory.texts
             )
             if words[0] == "CALL" or not is_text:
-                self._called(rest, place)
-                return True
+                return True  # a procedure: its own statements count where it is created
             if rest[0].text == "(" and words[0] in ("EXEC", "EXECUTE"):
                 rest = balanced(rest[1:])
                 w = [word(t) for t in rest]
@@ -374,15 +374,17 @@ class Procedural:
             if depth == 0 and i and word(t) in ("INTO", "USING", "BULK", "AS"):
                 end = min(end, i)
                 if word(t) == "INTO":
-                    into = _variables(rest[i + 1 :])
+                    into = variables(rest[i + 1 :])
                 if word(t) == "USING":
                     parameters = rest[i + 1 :]
-        text = self._text(rest[:end], place)
+        text = self.text(rest[:end])
         if text is None or len(text) > MAX_DYNAMIC:
             self.script.report(tokens[0], "dynamic SQL: its text is not constant", place)
             return True
-        if parameters and parameters[0].text == "(":
+        if parameters and parameters[0].text == "(" and word(parameters[1]) not in _QUERY:
             parameters = balanced(parameters[1:])
+        if self.script.name == "oracle":  # :1 is no name to the grammar
+            text = re.sub(r"(?<![:\w]):(\d+)\b", r":b\1", text)
         for i, part in enumerate(_parts(parameters)):
             kept = [t for t in part if word(t) not in ("IN", "OUT")]
             name = str(i + 1)
@@ -400,10 +402,7 @@ class Procedural:
             self.into(into, rows, place)
         return True
 
-    def _called(self, tokens: list[Token], place: Place) -> None:
-        """A procedure that is called; its own statements count where it stands."""
-
-    def _text(self, tokens: list[Token], place: Place) -> str | None:
+    def text(self, tokens: list[Token]) -> str | None:
         """Constant text of an expression, or None."""
         if len(tokens) == 1:
             token = tokens[0]
@@ -417,29 +416,29 @@ class Procedural:
         if any(word(t) in _QUERY for t in tokens):
             return None
         node = self.script.node(tokens)
-        return self._constant(node) if node is not None else None
+        return self.constant(node) if node is not None else None
 
-    def _constant(self, node: Any) -> str | None:
+    def constant(self, node: Any) -> str | None:
         if isinstance(node, (exp.Paren, exp.Alias, exp.Cast, exp.Trim)):
-            return self._constant(node.this)
+            return self.constant(node.this)
         if isinstance(node, (exp.Literal, exp.National, exp.RawString)):
             return str(node.this)
         if isinstance(node, (exp.Parameter, exp.Column, exp.Placeholder)):
             return self.memory.texts.get(node.name.lower())
         if isinstance(node, (exp.Add, exp.DPipe)):
-            left, right = self._constant(node.left), self._constant(node.right)
+            left, right = self.constant(node.left), self.constant(node.right)
             return left + right if left is not None and right is not None else None
         if isinstance(node, (exp.Concat, exp.SafeConcat) if hasattr(exp, "SafeConcat") else exp.Concat):
-            parts = [self._constant(e) for e in node.expressions]
+            parts = [self.constant(e) for e in node.expressions]
             return "".join(p for p in parts if p is not None) if all(p is not None for p in parts) else None
         if isinstance(node, exp.Coalesce):
-            return self._constant(node.this)
+            return self.constant(node.this)
         if isinstance(node, (exp.Chr,)):
             return "\n"
         if isinstance(node, exp.Func):
             name = (node.name if isinstance(node, exp.Anonymous) else node.key).upper()
-            arguments = node.expressions or [a for a in node.args.values() if isinstance(a, exp.Expression)]
-            parts = [self._constant(a) for a in arguments]
+            arguments = [a for a in node.args.values() if isinstance(a, exp.Expression)] + node.expressions
+            parts = [self.constant(a) for a in arguments]
             if not parts or any(p is None for p in parts):
                 return None
             first, rest = parts[0] or "", [p or "" for p in parts[1:]]
@@ -458,8 +457,6 @@ class Procedural:
 
 def _formatted(pattern: str, values: list[str]) -> str | None:
     """`format('.. %I.%s ..', a, b)`."""
-    import re
-
     found = iter(values)
     try:
         return re.sub(r"%(?:\d+\$)?[IsLTt]", lambda _: next(found), pattern)
@@ -500,7 +497,7 @@ def _parts(tokens: list[Token]) -> list[list[Token]]:
     return [p for p in parts if p]
 
 
-def _variables(tokens: list[Token]) -> list[str]:
+def variables(tokens: list[Token]) -> list[str]:
     """`STRICT a, @b, :c, d.e` up to the next keyword."""
     names = []
     for part in _parts(tokens):

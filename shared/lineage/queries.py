@@ -10,6 +10,7 @@ from shared.lineage.relations import Ambiguous, Column, Relation, Star, Value, d
 from shared.lineage.rowsets import Rowsets
 from shared.lineage.scopes import Scope
 from shared.lineage.tables import Names, Ref
+from shared.lineage.words import NOT_COLUMNS
 
 #: dialects in which an expression may name an earlier column of its own SELECT
 LATERAL_ALIASES = frozenset({"snowflake", "redshift", "databricks", "spark", "duckdb", "clickhouse", "teradata", ""})
@@ -19,10 +20,6 @@ STRUCTS = frozenset(
 )
 #: dialects in which the name of a row is a value
 ROWS = frozenset({"postgres", "bigquery", "redshift", "duckdb"})
-#: names that are no columns, whatever they look like
-NOT_COLUMNS = frozenset(
-    ["rownum", "rowid", "sysdate", "systimestamp", "nextval", "currval", "sqlcode", "sqlerrm", "sysdatetime", "current_date", "current_time", "current_timestamp", "current_user", "session_user", "localtime", "localtimestamp", "default", "row_count", "sqlstate", "connect_by_isleaf", "connect_by_iscycle", "_partitiontime", "_partitiondate", "tg_op", "tg_table_name", "tg_table_schema", "sysutcdatetime", "null", "true", "false", "$action", "sqlrowcount", "sqlfound", "sqlnotfound", "metadata$action", "metadata$isupdate", "metadata$row_id"]
-)
 MAX_ROUNDS = 4
 
 
@@ -283,6 +280,9 @@ class Queries(Rowsets):
                 found.append(self._position(int(e.name), f"${e.name}", scope) or {} if e.name.isdigit() else {})
             elif isinstance(e, (exp.Parameter, exp.Placeholder)):
                 found.append(self._variable(e))
+            elif isinstance(e, exp.Comprehension):
+                bound.update(i.name.lower() for i in (e.args.get("expression"),) if i is not None)
+                stack += [c for k, c in reversed(_children(e)) if k != "expression"]
             elif isinstance(e, exp.Lambda):
                 bound.update(i.name.lower() for i in e.expressions)
                 stack.append(e.this)
@@ -295,16 +295,16 @@ class Queries(Rowsets):
             ):
                 record = self.env.record(e.this.name)
                 found.append((record.get(e.expression.name) if record is not None else None) or {})
-            elif isinstance(e, exp.Kwarg) or (isinstance(e, exp.PropertyEQ)):
+            elif isinstance(e, (exp.Kwarg, exp.PropertyEQ)):
                 stack.append(e.expression)
             elif isinstance(e, exp.Window):
                 named = scope.window(e.args.get("alias"))
                 stack += [named] if named is not None else []
-                stack += [c for k, c in _children(e) if k != "alias"]
+                stack += [c for k, c in reversed(_children(e)) if k != "alias"]
             elif isinstance(e, (exp.NextValueFor, exp.Interval, exp.SessionParameter)):
                 continue
             else:
-                stack += [c for _, c in _children(e)]
+                stack += [c for _, c in reversed(_children(e))]
         if isinstance(node, (exp.Parameter, exp.Placeholder)) and len(found) == 1:
             return found[0]
         return derived(merged(found), node) if found else {}
@@ -358,10 +358,7 @@ class Queries(Rowsets):
 
     def _name(self, parts: list[str], scope: Scope, *, quiet: bool = False, unquoted: bool = True) -> Value | None:
         try:
-            if len(parts) == 1:
-                value = self._unqualified(parts[0], scope)
-            else:
-                value = self._qualified(parts, scope)
+            value = self._unqualified(parts[0], scope) if len(parts) == 1 else self._qualified(parts, scope)
         except Ambiguous:
             self.problem(f"column {'.'.join(parts)}: several tables could own it")
             return None

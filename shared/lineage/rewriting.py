@@ -99,11 +99,16 @@ def _merge(tokens: list[Token], words: list[str]) -> tuple[list[Token], list[str
     """MERGE without WITH SCHEMA EVOLUTION and without Oracle's DELETE WHERE after an update."""
     if words[1:4] == ["WITH", "SCHEMA", "EVOLUTION"]:
         tokens = [tokens[0], *tokens[4:]]
+    logging = next((i for i, t in enumerate(tokens) if word(t) == "LOGGING"), 0)
+    tokens = tokens[:logging] or tokens
     kept: list[Token] = []
     depth, skipping = 0, False
     for i, token in enumerate(tokens):
         depth += (token.text == "(") - (token.text == ")")
         w = word(token)
+        if w in _ABBREVIATIONS and i and word(tokens[i - 1]) == "THEN":
+            token = instead(token, _ABBREVIATIONS[w])  # noqa: PLW2901
+            w = token.text
         if depth == 0 and w == "DELETE" and i and word(tokens[i - 1]) != "THEN" and word(tokens[i - 1]) != "ON":
             skipping = True
         elif depth == 0 and w == "WHEN":
@@ -294,20 +299,20 @@ def compound(tokens: list[Token]) -> list[Token]:
     found: list[Token] = []
     for i, token in enumerate(tokens):
         before = tokens[i - 1] if i else None
-        if token.text == "=" and before is not None and before.text in ("+", "-", "*", "/", "%") and found:
-            if before.end + 1 == token.start:
-                found.pop()
-                name: list[Token] = []
-                while found and (not name or name[-1].text in (".", "@") or found[-1].text in (".", "@")):
-                    name.append(found.pop())
-                found += [*name[::-1], token]
-                if len(name) == 1 and word(tokens[0]) in ("UPDATE", "WITH"):  # the row as it was
-                    found += [
-                        _named("deleted", token),
-                        Token(TokenType.DOT, ".", token.line, 0, token.start, token.end),
-                    ]
-                found += [*name[::-1], before]
-                continue
+        operator = before is not None and before.text in ("+", "-", "*", "/", "%") and bool(found)
+        if operator and before is not None and token.text == "=" and before.end + 1 == token.start:
+            found.pop()
+            name: list[Token] = []
+            while found and (not name or name[-1].text in (".", "@") or found[-1].text in (".", "@")):
+                name.append(found.pop())
+            found += [*name[::-1], token]
+            if len(name) == 1 and word(tokens[0]) in ("UPDATE", "WITH"):  # the row as it was
+                found += [
+                    _named("deleted", token),
+                    Token(TokenType.DOT, ".", token.line, 0, token.start, token.end),
+                ]
+            found += [*name[::-1], before]
+            continue
         found.append(token)
     return found
 

@@ -144,6 +144,8 @@ class Rowsets:
             values = [derived(self.value(e, scope), this) for e in this.expressions]
             if this.args.get("offset") or node.args.get("ordinality"):
                 values.append({})
+            offset = this.args.get("offset")
+            names += [offset.name] if isinstance(offset, exp.Identifier) else []
             return Relation([Column(n, values[i] if i < len(values) else {}) for i, n in enumerate(names)])
         if isinstance(this, exp.Unnest):
             return self._unnest(this, scope)

@@ -21,7 +21,7 @@ from shared.lineage.dialects import canonical
 from shared.lineage.environment import Memory, plain
 from shared.lineage.flow import Columns, Edge, Entry, Flow, Texts
 from shared.lineage.model import ColumnLineage, Problem, Routine, ScriptLineage, Statement, TableName
-from shared.lineage.procedural import Procedural
+from shared.lineage.procedural import Procedural, variables
 from shared.lineage.queries import Queries, TooMuch
 from shared.lineage.relations import Relation, Value
 from shared.lineage.rewriting import (
@@ -42,6 +42,7 @@ from shared.lineage.rewriting import (
 from shared.lineage.splitting import Header, Piece, Splitter
 from shared.lineage.tables import Names, Ref, Tables, tables_of
 from shared.lineage.words import QUIET, READ, word
+from shared.lineage.writes import Log, Write, Writes
 
 #: a longer text is a dump, not a script
 MAX_TEXT = 2 * 1024 * 1024
@@ -52,6 +53,9 @@ MAX_BODIES = 3
 
 _MISSING = re.compile(r"^Required keyword: '\w+' missing for <class '[\w.]*\.(\w+)'>")
 
+#: tried in this order where the dialect's own grammar fails
+_NEAREST = ("postgres", "tsql", "snowflake", "databricks", "bigquery", "mysql", "oracle", "duckdb")
+MAX_ATTEMPTS = 60
 _TRIGGER = re.compile(
     r"\bTRIGGER\b[^;]{1,400}?\bON\s+([\w.]+)[^;]{0,400}?\bEXECUTE\s+(?:FUNCTION|PROCEDURE)\s+([\w.]+)", re.IGNORECASE
 )
@@ -117,6 +121,8 @@ class Script:
         self.routine: Header | None = None
         self.triggers: list[tuple[str, str]] = _TRIGGER.findall(sql) if "TRIGGER" in sql[:MAX_TEXT].upper() else []
         self.silent = False
+        self.attempts = 0
+        self.parameters = 0
         self.prepared: dict[str, list[Token]] = {}
         if not known:
             self._problem(1, f"unknown dialect {dialect!r}; read with the general grammar")
@@ -229,6 +235,10 @@ class Script:
             self._called_by_trigger(piece.routine)
             if piece.routine.kind == "TRIGGER":
                 self._triggered(piece.routine)
+        if piece.routine is not None and len(piece.routine.parameters) != self.parameters:
+            self.parameters = len(piece.routine.parameters)
+            for name in piece.routine.parameters:
+                self.memory.variables.setdefault(name.lower(), {})
         if self.name == "teradata":
             tokens = teradata(tokens)
         elif self.name == "snowflake" and any(word(t) == "IDENTIFIER" for t in tokens):
@@ -425,7 +435,7 @@ class Script:
             self._problem(line, reason, place.routine)
             return
         tokens, outputs = without_output(tokens)
-        logs = [(table, columns, self._expressions(words)) for table, columns, words in outputs]
+        logs: list[Log] = [(table, columns, self._expressions(words)) for table, columns, words in outputs]
         if given:
             logs.append((None, [], self._expressions(given)))
         supplied: Relation | None = None
@@ -450,6 +460,11 @@ class Script:
                 with contextlib.suppress(ParseError):
                     parsed = self._parsed(simple, place.text)
                     error = None
+        if error is not None or any(isinstance(s, exp.Command) for s in parsed):
+            other, found = self._otherwise(place.text[tokens[0].start : tokens[-1].end + 1])
+            if found:
+                self._problem(line, f"not understood as {self.name or 'general SQL'}; read as {other}", place.routine)
+                parsed, error = found, None
         if error is not None:
             at, why = _first(error, line - place.offset)
             self._problem(at + place.offset, why, place.routine)
@@ -459,6 +474,22 @@ class Script:
                 self._problem(line, f"{tokens[0].text.upper()[:40]} in a form that was not understood", place.routine)
             elif isinstance(statement, exp.Expression) and (tables := tables_of(statement, self.names)) is not None:
                 self._effect(statement, tables, logs, supplied, place, line, quiet=quiet, targets=targets)
+
+    def _otherwise(self, text: str) -> tuple[str, list[Any]]:
+        """The statement as another dialect reads it: a script of the wrong dialect, or of several."""
+        for name in _NEAREST:
+            if name == self.name or self.attempts >= MAX_ATTEMPTS:
+                continue
+            self.attempts += 1
+            dialect = Dialect.get_or_raise(name)
+            with contextlib.suppress(ParseError, TokenError, ValueError, TypeError, AttributeError):
+                tokens = _tokenizer(name)(dialect=dialect).tokenize(text)
+                if too_deep(tokens):
+                    continue
+                parsed = dialect.parser().parse(tokens, text)
+                if parsed and all(isinstance(s, (exp.Query, exp.DML, exp.Create, exp.Merge)) for s in parsed):
+                    return name, list(parsed)
+        return "", []
 
     def _expressions(self, tokens: list[Token]) -> list[Any]:
         try:
@@ -475,8 +506,9 @@ class Script:
         if tokens[1].text == "(" or any(t.text.upper().strip("[]") == "SP_EXECUTESQL" for t in tokens[1:6]):
             self.last_rows = None
             self.procedural.read(tokens, place)
-            if self.last_rows is not None:
-                return self.last_rows
+            rows: Relation | None = self.last_rows
+            if rows is not None:
+                return rows
         self.report(tokens[0], "the rows come from a procedure that was not followed", place)
         return None
 
@@ -484,7 +516,7 @@ class Script:
         self,
         statement: Any,
         tables: Tables,
-        logs: list[tuple[Any, list[str], list[Any]]],
+        logs: list[Log],
         supplied: Relation | None,
         place: Place,
         line: int,
@@ -492,8 +524,6 @@ class Script:
         quiet: bool,
         targets: list[Token],
     ) -> None:
-        from shared.lineage.writes import Write, Writes
-
         queries = Queries(self.names, self.memory, self.name)
         writer = Writes(queries, self.memory)
         writes: list[Write] = []
@@ -518,9 +548,7 @@ class Script:
             self.last_rows = returned
             assigned = self._assigned(statement, place)
             if targets:
-                from shared.lineage.procedural import _variables
-
-                self.procedural.into(_variables(targets), returned, place)
+                self.procedural.into(variables(targets), returned, place)
             elif not quiet and not self.silent and not assigned:
                 key = id(place.routine) if place.routine else 0
                 self.last_returned[key] = self.memory.followed(returned)
@@ -532,9 +560,7 @@ class Script:
             names = [into.name] if isinstance(into, exp.Expression) and into.name else []
             names = [e.name for e in into] if isinstance(into, list) else names
             if targets:
-                from shared.lineage.procedural import _variables
-
-                names = _variables(targets)
+                names = variables(targets)
             if names:
                 self.procedural.into(names, returned, place)
 
@@ -549,11 +575,11 @@ class Script:
         rows = list(self.last_rows.columns()) if self.last_rows is not None else []
         for e, column in zip(statement.expressions, rows, strict=False):
             if isinstance(e, (exp.EQ, exp.PropertyEQ)) and isinstance(e.this, exp.Parameter):
-                own = {s: n for s, n in column.value.items()}
+                own = dict(column.value.items())
                 if isinstance(e.expression, exp.Column):
                     own = dict.fromkeys(own)
                 self.memory.assign(e.this.name, own, place.path)
-                text = self.procedural._constant(e.expression)
+                text = self.procedural.constant(e.expression)
                 self.memory.texts[e.this.name.lower()] = text
                 found = True
         return found
@@ -568,6 +594,8 @@ class Script:
         """Raises ParseError. A function with too few arguments is none: `dbo.split(x)` is not sqlglot's SPLIT."""
         try:
             return list(self.dialect.parser().parse(tokens, text))
+        except (TypeError, AttributeError) as error:  # the compiled parser checks types where the other one goes on
+            raise ParseError("not understood") from error
         except ParseError as error:
             if not _is_about_arguments(error):
                 raise

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 
 class Header(NamedTuple):
-    """CREATE PROCEDURE and the like, up to its AS: kind, name tokens, where its text starts, a trigger's table,
-    the parameters.
+    """CREATE PROCEDURE and the like, up to its AS.
+
+    kind, name tokens, where its text starts, a trigger's table, names of the parameters, RETURNS TABLE's list.
     """
 
     kind: str
@@ -279,6 +280,8 @@ class Splitter:
     def _nested(self, i: int) -> int:
         """Step over the header of a routine within a package or a routine; a declaration alone ends with `;`."""
         depth = 0
+        if self.routine is not None:
+            self.routine.parameters.extend(self._parameters(i + 2))
         i += 1
         while i < len(self.tokens):
             text = self.tokens[i].text

@@ -98,6 +98,10 @@ class Names:
         gap = bool(parts[0]) and not parts[1]  # db..t
         if gap:
             parts[1] = self._schema or _DEFAULT_SCHEMA.get(self._dialect, "")
+        if isinstance(this, exp.Dot) and len(parts) == 3:  # server.db..t
+            parts.insert(2, "")
+        if len(parts) == 4 and not parts[2]:
+            parts[2] = self._schema or _DEFAULT_SCHEMA.get(self._dialect, "")
         name = TableName(self._qualified([p for p in parts if p]))
         return Ref(self.synonyms.get(str(name).casefold(), name)) if self.synonyms else Ref(name)
 

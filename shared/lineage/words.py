@@ -45,6 +45,7 @@ DML_AFTER = _words("THEN FOR AFTER BEFORE OF OR GRANT DENY REVOKE INSTEAD AS")
 READ = _words("SELECT WITH INSERT UPDATE DELETE MERGE TRUNCATE REPLACE COPY LOAD FROM VALUES CREATE")
 #: statements that move no data between tables, whatever they say
 QUIET = _words("""
+    ATTACH DETACH
     ALTER ANALYZE ASSERT BREAK CHECKPOINT CLOSE COMMENT COMMIT CONTINUE DBCC DEALLOCATE DELIMITER DENY DESCRIBE DO DROP
     END EXPLAIN FETCH GET GOTO GRANT ITERATE KILL LEAVE LOCK NULL OPTIMIZE PRAGMA PREPARE PRINT RAISE RAISERROR REFRESH
     RELEASE RESIGNAL REVOKE ROLLBACK SAVE SAVEPOINT SHOW SIGNAL START THROW UNLOCK UNSET USE VACUUM WAITFOR""")
@@ -52,3 +53,12 @@ QUIET = _words("""
 QUERY_AFTER = _words("FOR IN IS QUERY RETURN PERFORM AS")
 #: end of the variables in SELECT .. INTO a, b
 INTO_BEFORE = _words("FROM WHERE GROUP ORDER HAVING LIMIT UNION")
+
+#: names that are no columns, whatever they look like (lower case)
+NOT_COLUMNS = _words("""
+    rownum rowid sysdate systimestamp sysdatetime sysutcdatetime nextval currval sqlcode sqlerrm sqlstate row_count
+    current_date current_time current_timestamp current_user session_user localtime localtimestamp default null true
+    false $action connect_by_isleaf connect_by_iscycle _partitiontime _partitiondate tg_op tg_table_name tg_table_schema
+    sqlrowcount sqlfound sqlnotfound metadata$action metadata$isupdate metadata$row_id""")
+#: what can begin an entry of CREATE TABLE's list that is no column
+NO_COLUMN = _words("CONSTRAINT PRIMARY FOREIGN UNIQUE INDEX KEY CHECK LIKE PERIOD EXCLUDE FULLTEXT PROJECTION")

@@ -51,6 +51,11 @@ class Writes:
             if isinstance(cte.this, (exp.Insert, exp.Update, exp.Delete, exp.Merge)):
                 inner = Scope(scope)
                 found += self._dml(cte.this, inner, [])[0]
+        nested = statement.args.get("expression") if isinstance(statement, exp.Insert) else None
+        if isinstance(nested, exp.Query):  # T-SQL: INSERT .. SELECT .. FROM (MERGE .. OUTPUT ..)
+            for query in nested.find_all(exp.Subquery):
+                if isinstance(query.this, (exp.Merge, exp.Update, exp.Insert)):
+                    found += self._dml(query.this, Scope(scope), [])[0]
         if isinstance(statement, exp.Create):
             return Effect([*found, *self._create(statement, scope)])
         if isinstance(statement, exp.MultitableInserts):
@@ -313,6 +318,9 @@ class Writes:
         if isinstance(this, exp.Star):
             return self._by_name(theirs, known)
         values = then.args.get("expression")
+        if not isinstance(values, exp.Expression) and isinstance(this, exp.Tuple):  # INSERT VALUES (..)
+            first = this.expressions[0] if this.expressions else None
+            this, values = None, exp.Tuple(expressions=first.expressions) if isinstance(first, exp.Anonymous) else this
         if isinstance(this, exp.Var) or (isinstance(this, exp.Column) and this.name.upper() == "ROW"):  # INSERT ROW
             return list(theirs.renamed(known).items) if known and theirs.is_known else self._by_name(theirs, known)
         names = []

@@ -69,8 +69,8 @@ class App:
         self._mine = threading.local()
         self._rules: tuple[float, Rules] | None = None
         self._bases: tuple[float, dict[str, Address]] | None = None
-        #: when the scans of an instance were last looked at: by the clock on the wall, and by one that never jumps
-        self.looked: dict[str, tuple[dt.datetime, float]] = {}
+        #: when the scans of an instance were last looked at
+        self.looked: dict[str, dt.datetime] = {}
 
     @classmethod
     def from_environment(cls) -> App:

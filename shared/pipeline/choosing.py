@@ -70,11 +70,12 @@ class Choice:
             if published is None or self._doubted.hold(item):
                 self._held[item.name] = item  # until something that is sent refers to it
             elif published == mark:
-                self._note(item, mark)
+                self._note(item, mark, sent=False)
             return
-        self._note(item, mark)
         same = published is not None and published == mark and item.operation != "delete"
-        if same and not self._doubted.hold(item) and not self._reborn(item):
+        same = same and not self._doubted.hold(item) and not self._reborn(item)
+        self._note(item, mark, sent=not same)
+        if same:
             self.unchanged += 1
             return
         if published is None and item.operation == "create" and len(self._index):
@@ -85,7 +86,7 @@ class Choice:
         for target in item.refers:
             stub = self._held.pop(target.name, None)
             if stub is not None:
-                self._note(stub, stub.mark)
+                self._note(stub, stub.mark, sent=True)
                 yield from self._send(stub)
         if not self._confirmed.holds(item.operation, item.name):
             yield item
@@ -97,14 +98,14 @@ class Choice:
         """
         return bool(self._fresh) and any(target.name in self._fresh for target in item.refers)
 
-    def _note(self, item: Closure, mark: int) -> None:
+    def _note(self, item: Closure, mark: int, *, sent: bool) -> None:
         if self._assets is None:
             return
         name = item.name
         refers = tuple(key(t.name) for t in item.refers) if item.refers and self._process(name.type_name) else ()
         deleted = item.operation == "delete"
         self._assets.append(
-            Asset(name.type_name, name.qualified_name, mark, item.child_type, item.children, refers, deleted)
+            Asset(name.type_name, name.qualified_name, mark, item.child_type, item.children, refers, deleted, sent)
         )
 
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 
+from connectors.source import Source
 from shared.errors import BadInput, HooklineError, SourceUnreachable, Superseded, Transient
 from shared.job_file import FORMAT, Header
 from shared.pipeline.app import App, log, now, parsed, rfc3339
@@ -170,6 +171,13 @@ class _Stretch:
             started=scan.started,
         )
         parts = PartWriter(header, scan.parts, self._write)
+        try:
+            return self._records(source, parts, deadline)
+        finally:
+            parts.drop()
+
+    def _records(self, source: Source[Any], parts: PartWriter, deadline: float) -> list[str]:
+        scan = self.scan
         watermark = scan.watermark
         for item in source.extract(scan.scope, since=scan.since, resume=scan.position):
             self.beat()
@@ -179,11 +187,10 @@ class _Stretch:
                 parts.add(item)
                 self._count(item)
             elif item.position == "gone":
-                parts.drop()
                 return self._gone()
             else:
                 watermark = item.watermark or watermark
-                late = time.monotonic() > deadline
+                late = time.monotonic() > deadline and item.position != self.scan.position
                 if parts.full or late:
                     parts.next()
                     self._part_done(parts.part, position=item.position, watermark=watermark)

@@ -258,8 +258,8 @@ def _kept(pairs: Iterator[Pair], created: set[int], *, delete: bool) -> Iterator
             seen = set(new.children)
             children = (*new.children, *(child for child in old.children if child not in seen))
             new = msgspec.structs.replace(new, children=children)  # noqa: PLW2901 - until they are deleted
-        if old is not None and old.mark == new.mark and not created.isdisjoint(new.refers):
-            # It was not sent, and what it refers to has come (back): a new guid, which it has to be told.
+        if old is not None and not new.sent and not created.isdisjoint(new.refers):
+            # What it refers to has come back with a new guid, which it has to be told.
             new = msgspec.structs.replace(new, mark=0)  # noqa: PLW2901
         yield new
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Iterator
 
 import msgspec
@@ -21,7 +20,7 @@ STOPPED_AFTER = dt.timedelta(hours=1)
 #: how often such a scan is taken up again from its last part
 MAX_STOPS = 5
 #: rows are looked at when the schedule says so, and otherwise this often
-LOOK_SECONDS = 15 * 60
+LOOK_EVERY = dt.timedelta(minutes=15)
 #: a storage queue takes 64 KiB, base64 included
 MAX_MESSAGE = 48 * 1024
 #: the row that says why an instance's scopes cannot even be listed
@@ -201,11 +200,10 @@ def schedule(app: App) -> list[str]:
 
 def _worth_a_look(app: App, name: str, instance: Instance) -> bool:
     """Reading rows costs money: only when the schedule's time has come since the last look, and now and then."""
-    moment, clock = now(), time.monotonic()
-    last = app.looked.get(name)
-    if last is not None and clock - last[1] < LOOK_SECONDS and not due(instance.schedule, last[0], moment):
+    moment, last = now(), app.looked.get(name)
+    if last is not None and abs(moment - last) < LOOK_EVERY and not due(instance.schedule, last, moment):
         return False
-    app.looked[name] = (moment, clock)
+    app.looked[name] = moment
     return True
 
 

@@ -39,6 +39,7 @@ class Asset(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
 
     refers:  of a process, keys of the assets it refers to
     deleted: the source reported that it is gone, and so it was deleted
+    sent:    in this scan
     """
 
     type_name: str
@@ -48,6 +49,7 @@ class Asset(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     children: tuple[str, ...] = ()
     refers: tuple[int, ...] = ()
     deleted: bool = False
+    sent: bool = False
 
     @property
     def name(self) -> Name:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,11 @@ class Flow:
         from azure.eventhub import EventHubProducerClient
 
         connection = self.stack.environ["PurviewHook"]
-        with EventHubProducerClient.from_connection_string(connection, eventhub_name=HOOK) as hub:
-            partitions = [hub.get_partition_properties(p) for p in hub.get_partition_ids()]
+        with (
+            EventHubProducerClient.from_connection_string(connection, eventhub_name=HOOK) as hub,
+            ThreadPoolExecutor() as pool,  # the client takes 0.4 s for each answer
+        ):
+            partitions = list(pool.map(hub.get_partition_properties, hub.get_partition_ids()))
         return sum(p["last_enqueued_sequence_number"] + 1 for p in partitions)
 
     def assets(self, *types: str) -> dict[str, str]:

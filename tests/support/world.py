@@ -77,7 +77,7 @@ class System:
     cursor_every: int = 500
     refuse: set[str] = field(default_factory=set)
     error: Exception | None = None
-    error_after: int = 0
+    error_at: str = ""
     on_read: Callable[[int], None] = lambda _: None
     only: Callable[[str], bool] = lambda _: True
     incremental: bool = False
@@ -116,7 +116,7 @@ class Toy(Source[ToySettings]):
         return self.system.incremental
 
     def scopes(self) -> list[str]:
-        if self.system.error is not None and not self.system.error_after:
+        if self.system.error is not None and not self.system.error_at:
             raise self.system.error
         return sorted(s for s in self.system.schemas if self.selection.takes_scope(s))
 
@@ -131,7 +131,7 @@ class Toy(Source[ToySettings]):
         names = sorted(n for n in system.schemas[scope] if n > resume and system.only(n))
         for count, name in enumerate(names, 1):
             system.on_read(count)
-            if system.error is not None and count > system.error_after:
+            if system.error is not None and name == system.error_at:
                 raise system.error
             table = system.schemas[scope].get(name)
             if table is not None and name in system.refuse:
@@ -171,7 +171,9 @@ def expected(systems: Iterable[System]) -> dict[tuple[str, str], str]:
                 for column in table.columns:
                     found[f"postgresql_{kind}_column", f"{qn}/columns/{column}"] = ""
                 if table.sql:
-                    found["hookline_process", f"hookline://postgresql/{system.name}.test:5432/shop/{scope}/{name}#query"] = ""
+                    found[
+                        "hookline_process", f"hookline://postgresql/{system.name}.test:5432/shop/{scope}/{name}#query"
+                    ] = ""
     return found
 
 
@@ -289,7 +291,9 @@ class Hub:
     def names(self) -> list[str]:
         """What was sent since `clear`: `delete postgresql_table orders`, in order."""
         return [
-            f"{m.operation} {n.type_name} {n.qualified_name.rsplit('/', 1)[-1]}" for m, _ in self.messages for n in m.names
+            f"{m.operation} {n.type_name} {n.qualified_name.rsplit('/', 1)[-1]}"
+            for m, _ in self.messages
+            for n in m.names
         ]
 
     def clear(self) -> None:
@@ -412,7 +416,9 @@ class World:
         store = self.running.catalogue.store
         (process,) = [e for e in self.entities() if e.type == "hookline_process" and e.qn.endswith(f"/{view}#query")]
         alive = {e.id: e for e in self.entities()}
-        ends = [alive.get(r.end1 if r.end2 == process.id else r.end2) for r in store.relations(process.id) if not r.deleted]
+        ends = [
+            alive.get(r.end1 if r.end2 == process.id else r.end2) for r in store.relations(process.id) if not r.deleted
+        ]
         return {e.qn.rsplit("/", 1)[-1] for e in ends if e is not None} - {view}
 
     # ---- files
@@ -534,13 +540,23 @@ class World:
             return True
         return False
 
-    def settle(self, *, sweeps: bool = True, most: int = 3000) -> None:
-        """Play the triggers until nothing is left, then the sweep, until that finds nothing either."""
+    def settle(self, *, sweeps: bool = True, waits: int = 30, most: int = 3000) -> None:
+        """Play the triggers until nothing is left, then the sweep; while receipts are open, the clock goes on.
+
+        waits: so many times a quarter of an hour at most.
+        """
         for _ in range(most):
             if self.step():
                 continue
-            if not sweeps or (not self.sweep() and not self.work and not self.notices):
+            if not sweeps:
                 return
+            if self.sweep() or self.work or self.notices:
+                continue
+            if waits and any(not receipt.final for receipt in self.app.receipts.all()):
+                waits -= 1
+                self.later(minutes=16)
+                continue
+            return
         raise AssertionError(f"not settled: {list(itertools.islice(self.work, 5))}, {self.errors[-1:]}")
 
     def revive(self) -> None:

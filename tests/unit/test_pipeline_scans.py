@@ -6,7 +6,7 @@ import pytest
 
 from shared import job_file
 from tests.support.azurite import azurite  # noqa: F401
-from tests.support.world import Table, World, world  # noqa: F401
+from tests.support.world import Dead, Table, World, world  # noqa: F401
 
 
 def shop(world: World) -> None:
@@ -207,15 +207,14 @@ def test_a_scan_that_outlives_its_time_goes_on_behind_its_last_part(world: World
     crm.cursor_every = 4
     world.scan("crm")
     messages = 0
-    while world.work:
-        work = world.work.popleft()
-        more = extraction.extract(world.app, work.body, time_limit=0)
-        assert more in ([], [work.body])
-        world._queue("extract", more)
+    body = world.work.popleft().body
+    while more := extraction.extract(world.app, body, time_limit=0):
+        assert more == [body]
         messages += 1
     assert messages == 6
+    assert len(world.landed()) == 7
     scan = world.scan_of("crm")
-    assert (scan.records, scan.assets, scan.parts, scan.complete) == (24, 21, 6, True)
+    assert (scan.records, scan.assets, scan.parts, scan.complete) == (24, 21, 7, True)
     world.settle()
     world.check()
     world.confirmed()
@@ -242,22 +241,26 @@ def test_a_scan_that_lost_its_message_goes_on_after_an_hour(world: World) -> Non
     assert world.scan_of("crm").state == "finished"
 
 
+def killed(_: int) -> None:
+    raise Dead
+
+
 def test_one_that_stops_again_and_again_is_given_up(world: World) -> None:
     shop(world)
+    crm = world.system("crm")
+    crm.on_read = killed
     world.scan("crm")
-    world.faults.die(12, after=False)
-    from tests.support.world import Dead
-
     with pytest.raises(Dead):
         world.step()
-    world.revive()
     for _ in range(10):
+        world.revive()
         world.work.clear()
         world.later(minutes=70)
         world.tick()
         world.work.clear()
     scan = world.scan_of("crm")
     assert scan.state == "failed"
+    crm.on_read = lambda _: None
     assert "without a word" in scan.error
     world.later(days=1)
     world.tick()
