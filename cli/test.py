@@ -16,7 +16,8 @@ STEPS = (
     ("ruff check", ["ruff", "check", "."]),
     ("ruff format", ["ruff", "format", "--check", "."]),
     ("mypy", ["mypy"]),
-    ("pytest", ["pytest"]),
+    # a worker a core; a file stays on one worker, so that its servers start once
+    ("pytest", ["pytest", "-n", "auto", "--dist", "loadfile"]),
 )
 
 

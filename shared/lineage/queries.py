@@ -460,5 +460,12 @@ def _branches(node: Any) -> list[tuple[Any, Any]]:
 
 
 def text_of(node: Any, dialect: str) -> str:
-    """SQL of an expression; long ones are cut."""
+    """SQL of an expression; long ones are cut, and one that is too deep to write has none."""
+    try:
+        return _written(node, dialect)
+    except RecursionError:
+        return ""
+
+
+def _written(node: Any, dialect: str) -> str:
     return str(node.sql(dialect=dialect or None, comments=False))[:2_000] if node is not None else ""

@@ -86,8 +86,8 @@ def test_branches_keep_both_values_and_a_later_assignment_replaces() -> None:
     "sql",
     [
         "INSERT INTO t WITH " + ", ".join(f"c{i} AS (SELECT * FROM s)" for i in range(400)) + " SELECT * FROM c1",
-        "INSERT INTO t SELECT " + " + ".join(["a"] * 20_000) + " FROM s",
-        "INSERT INTO t SELECT " + ", ".join(f"a{i} + b AS c{i}" for i in range(5_000)) + " FROM s",
+        "INSERT INTO t SELECT " + " + ".join(["a"] * 5_000) + " FROM s",
+        "INSERT INTO t SELECT " + ", ".join(f"a{i} + b AS c{i}" for i in range(2_000)) + " FROM s",
         "CREATE VIEW v AS SELECT * FROM s" + "".join(f" NATURAL JOIN s{i}" for i in range(500)),
     ],
     ids=["ctes", "a long sum", "a wide row", "natural joins"],
