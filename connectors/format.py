@@ -50,6 +50,8 @@ class Format(abc.ABC):
     looks_like: ClassVar[str] = ""
     #: folder names below `uploads/` that mean this format (its name always does)
     folders: ClassVar[tuple[str, ...]] = ()
+    #: whether a good file may hold nothing to record (events of runs that moved no data)
+    may_be_empty: ClassVar[bool] = False
 
     @abc.abstractmethod
     def recognises(self, name: str, head: bytes) -> bool:

@@ -32,6 +32,7 @@ class OpenLineage(Format):
     title = "OpenLineage events of Spark, Airflow, dbt, Flink and others: jobs, datasets, column lineage"
     looks_like = '.json or .jsonl with {"eventType": "COMPLETE", "job": {"namespace", "name"}, "inputs": [...], ...}'
     folders = ("lineage", "open_lineage")
+    may_be_empty = True
 
     def recognises(self, name: str, head: bytes) -> bool:  # noqa: ARG002
         head = starts_like_json(head)

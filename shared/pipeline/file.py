@@ -88,7 +88,7 @@ class File:
             if header is not None and assets is not None:
                 taken = [asset for asset in assets if asset.name not in self.refused] if self.refused else assets
                 app.snapshots.write_part(header.instance, header.scope, header.scan, header.part, taken)
-        if not self.reasons and not work.records and header is None:
+        if not self.reasons and not work.records and header is None and not reading.may_be_empty:
             raise BadInput(
                 "the file holds nothing to transform", where=path, fix="see docs/formats for what it may hold"
             )

@@ -32,6 +32,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     header: Header | None = None
     footer: Footer | None = None
     repeats: str = "newer"
+    may_be_empty: bool = False
 
 
 def read(
@@ -82,6 +83,7 @@ def read(
         format=kind.name,
         found=_as_far_as_it_goes(_found(kind().read, plain, context)),
         repeats="refuse" if kind.name in ("records", "atlas_json") else "newer",
+        may_be_empty=kind.may_be_empty,
     )
 
 
