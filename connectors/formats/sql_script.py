@@ -17,7 +17,7 @@ from connectors.formats.sql_text import PLATFORMS, Header, decode, dialect_named
 from shared.errors import BadInput
 from shared.lineage import Routine, TableName, analyze
 from shared.lineage.dialects import canonical
-from shared.records import Address, Found, Process, Refusal
+from shared.records import Address, ColumnEdge, Found, Process, Refusal
 
 MAX_BYTES = 8 * 1024 * 1024
 #: characters of the list of what was not understood
@@ -140,6 +140,7 @@ def _process(script: _Script, share: Routine) -> Process:
         address=_script_address(script) if whole else _address(script, share.name, share.kind),
         inputs=tuple(_address(script, name, "table") for name in share.inputs),
         outputs=tuple(_address(script, name, "table") for name in share.outputs),
+        columns=tuple(_edges(script, share)),
         sql=redact(share.sql),
         dialect=script.dialect,
         default_database=script.header.database,
@@ -147,6 +148,21 @@ def _process(script: _Script, share: Routine) -> Process:
         description=leading_comment(script.text) if whole else "",
         properties=properties,
     )
+
+
+def _edges(script: _Script, share: Routine) -> Iterator[ColumnEdge]:
+    """Column lineage between the tables that are read and written; what a table only feeds itself is left out."""
+    read, written = set(share.inputs), set(share.outputs)
+    for column in share.columns:
+        for source in column.inputs:
+            if source.table in read and column.output.table in written:
+                yield ColumnEdge(
+                    _address(script, source.table, "table"),
+                    source.column,
+                    _address(script, column.output.table, "table"),
+                    column.output.column,
+                    kind=source.kind,
+                )
 
 
 def _unparsed(share: Routine) -> str:
