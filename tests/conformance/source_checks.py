@@ -264,7 +264,7 @@ def _calls(subject: Subject, settings: Mapping[str, Any]) -> list[Callable[[], o
 def _error_texts(call: Callable[[], object]) -> list[str]:
     try:
         call()
-    except Exception as error:  # noqa: BLE001 -- whatever it is, its text is what is looked at
+    except Exception as error:
         return [str(error), repr(error), "".join(traceback.format_exception(error))]
     return []
 

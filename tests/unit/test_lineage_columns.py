@@ -8,7 +8,7 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from cli.lineage import lineage
+from cli.main import hookline
 from shared.lineage import ScriptLineage, analyze
 
 
@@ -104,7 +104,9 @@ def test_the_command_prints_json(tmp_path) -> None:  # type: ignore[no-untyped-d
     script.write_text("INSERT INTO t SELECT * FROM s")
     schema = tmp_path / "s.json"
     schema.write_text('{"s": {"a": "int"}}')
-    done = CliRunner().invoke(lineage, [str(script), "--dialect", "postgres", "--schema", str(schema), "--json"])
+    done = CliRunner().invoke(
+        hookline, ["lineage", str(script), "--dialect", "postgres", "--schema", str(schema), "--json"]
+    )
     assert done.exit_code == 0
     shown = json.loads(done.stdout)
     assert shown["inputs"] == ["s"]

@@ -14,7 +14,7 @@ import pytest
 
 from shared.job_file import FORMAT, Header, JobFileWriter
 from shared.pipeline import reading, replaying, transformation
-from shared.records import Address, Column, Container, Dataset
+from shared.records import Address, Column, Dataset
 from tests.support.azurite import azurite  # noqa: F401
 from tests.support.world import Faults, Table, World, world  # noqa: F401
 
@@ -62,7 +62,9 @@ def rejected(world: World, path: str) -> str:
 @pytest.mark.parametrize("cut", [1, 9, 200, -9, -1])
 def test_truncated(world: World, cut: int) -> None:
     reason = rejected(world, world.upload("uploads/records/cut.jsonl.gz", job_file()[:cut]))
-    assert any(words in reason for words in ("cut off", "no footer", "damaged", "no JSON", "not a job file", "not JSON"))
+    assert any(
+        words in reason for words in ("cut off", "no footer", "damaged", "no JSON", "not a job file", "not JSON")
+    )
 
 
 def test_edited(world: World) -> None:
@@ -83,7 +85,9 @@ def test_too_large_is_not_read(world: World) -> None:
     world.limits = {"file_bytes": 1000}
     read: list[str] = []
     path = world.upload("uploads/records/large.jsonl", b"x" * 1001)
-    world.faults.on_request = lambda r: read.append(f"{r.method} {path in (r.url or '') and 'landing' in (r.url or '')}")
+    world.faults.on_request = lambda r: read.append(
+        f"{r.method} {path in (r.url or '') and 'landing' in (r.url or '')}"
+    )
     assert "1,001 bytes, more than 1,000" in rejected(world, path)
     assert "GET True" not in read
 
@@ -168,7 +172,9 @@ def test_invalid_json_on_line_3(world: World) -> None:
 
 
 def test_damage_further_on_keeps_what_comes_before(world: World) -> None:
-    whole = gzip.compress("".join(line(f"t{n}", description="x" * 997 + str(n)) + "\n" for n in range(3000)).encode(), 0)
+    whole = gzip.compress(
+        "".join(line(f"t{n}", description="x" * 997 + str(n)) + "\n" for n in range(3000)).encode(), 0
+    )
     path = world.upload("uploads/records/damaged.jsonl.gz", whole[: len(whole) // 2])
     world.settle()
     receipt = world.receipt(path)
@@ -244,7 +250,10 @@ def test_a_file_that_is_replaced_while_it_is_transformed(world: World) -> None:
     assert "changed by somebody else" in str(world.errors[0])
     assert world.receipt(path).state == "confirmed"
     assert world.receipt(path).records == 1
-    assert ("postgresql_table", "postgresql://servers/files.test:5432/dbs/shop/schemas/public/tables/new") in world.catalogue()
+    assert (
+        "postgresql_table",
+        "postgresql://servers/files.test:5432/dbs/shop/schemas/public/tables/new",
+    ) in world.catalogue()
 
 
 def test_a_newer_version_does_not_get_lost_behind_an_older_one_at_work(world: World) -> None:

@@ -32,7 +32,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def play(
-    azurite: Azurite,  # noqa: F811
+    azurite: Azurite,
     catalogue: Running,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -103,7 +103,7 @@ def survive(world: World, act: Callable[[], object]) -> None:
 
 
 def places() -> list[tuple[int, bool]]:
-    """(step, after it was carried out). The story has about 330 steps; a later one kills nothing, and the test says so."""
+    """(step, after it was carried out). The story has about 330 steps; a later one kills nothing: the test says so."""
     every = [(step, after) for step in range(420) for after in (False, True)]
     return every if EVERY else sorted(random.Random(20).sample(every[:640], SAMPLE))
 
