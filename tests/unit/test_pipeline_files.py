@@ -1,4 +1,4 @@
-"""Files that people put into landing: good ones, and every kind of bad one. What is wrong is said, with place and fix."""
+"""Files that people put into landing: good ones, and every kind of bad one, with what is wrong, place and fix."""
 
 from __future__ import annotations
 
