@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.lineage.rewriting import balanced
 from shared.lineage.tables import Names, Ref
+from shared.lineage.tokens import balanced
 from shared.lineage.words import NO_COLUMN, word
 
 if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
 
-    from shared.lineage.script import Place, Script
+    from shared.lineage.findings import Place
+    from shared.lineage.script import Script
 
 _TEMPORARY = frozenset({"TEMP", "TEMPORARY", "VOLATILE"})
 
@@ -63,7 +64,7 @@ def read(tokens: list[Token], script: Script, place: Place) -> bool:
         if len(texts) == 2:
             old = _of_text(texts[0])
             new = Ref(type(old.name)((*old.name.parts[:-1], texts[1])))
-            script.rename(old, new, place, tokens[0].line)
+            script.findings.rename(old, new, place, tokens[0].line)
         return True
     if first == "EXCHANGE" and script.name == "clickhouse":
         return _exchange_tables(tokens, words, script, place)
@@ -161,11 +162,11 @@ def _alter(tokens: list[Token], words: list[str], script: Script, place: Place) 
             to, _ = name_at(tokens, end + (2 if rest[1] in ("TO", "AS") else 1))
             if len(to) == 1:  # a bare name stays in the table's schema
                 new = Ref(type(table.name)((*table.name.parts[:-1], new.name.name)))
-            script.rename(table, new, place, line)
+            script.findings.rename(table, new, place, line)
     elif rest[:2] == ["SWAP", "WITH"]:
         other = after("WITH")
         if other is not None:
-            script.rename(table, other, place, line, swap=True)
+            script.findings.rename(table, other, place, line, swap=True)
     elif rest[0] == "SWITCH":
         other = after("TO")
         if other is not None:
@@ -204,7 +205,7 @@ def _rename(tokens: list[Token], script: Script, place: Place) -> bool:
         new, i = name_at(tokens, i + 1)
         a, b = script.names.of_tokens(old), script.names.of_tokens(new)
         if a is not None and b is not None:
-            script.rename(a, b, place, tokens[0].line)
+            script.findings.rename(a, b, place, tokens[0].line)
         i += 1
     return True
 
@@ -215,7 +216,7 @@ def _exchange_tables(tokens: list[Token], words: list[str], script: Script, plac
     a = script.names.of_tokens(name_at(tokens, 2)[0])
     b = script.names.of_tokens(name_at(tokens, words.index("AND") + 1)[0])
     if a is not None and b is not None:
-        script.rename(a, b, place, tokens[0].line, swap=True)
+        script.findings.rename(a, b, place, tokens[0].line, swap=True)
     return True
 
 

@@ -45,6 +45,7 @@ class Memory:
         self.synonyms: dict[str, Ref] = {}
         self.paths: dict[str, tuple[int, ...]] = {}
         self.marks = 0
+        self.last_rows: Relation | None = None  # of the last query
         self._schemas: dict[str, list[tuple[tuple[str, ...], list[str]]]] = {}
         for table, columns in (schemas or {}).items():
             parts = tuple(p.strip('"`[]').lower() for p in str(table).split("."))

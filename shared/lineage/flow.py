@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from shared.lineage.model import ColumnInput, ColumnLineage, ColumnName, TableName
-from shared.lineage.queries import text_of
 from shared.lineage.relations import Value
 from shared.lineage.tables import Names, Ref, Tables
+from shared.lineage.trees import text_of
 
 #: (table, column, the base columns whose values reach it)
 Edge = tuple[Ref, str, Value]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from shared.lineage.definitions import name_at
 from shared.lineage.model import TableName
-from shared.lineage.rewriting import balanced
 from shared.lineage.tables import Names, Ref
+from shared.lineage.tokens import balanced
 from shared.lineage.words import word
 
 if TYPE_CHECKING:

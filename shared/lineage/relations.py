@@ -7,7 +7,7 @@ else (CTEs, subqueries, temp tables, cursors, records) is a relation under a nam
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from shared.lineage.tables import Ref
 
@@ -173,3 +173,13 @@ def union(left: Relation, right: Relation, *, by_name: bool = False) -> Relation
         items.append(Column(mine.name, merged([mine.value, their.value])))
     rest = [Relation(r.items[len(items) :], ref=r.ref, is_open=r.open, whole=r.whole) for r in (left, right)]
     return Relation([*items, Star(tuple(rest))])
+
+
+class Environment(Protocol):
+    """What the statements before have left behind, as queries ask for it."""
+
+    def relation(self, ref: Ref) -> Relation | None: ...
+    def variable(self, name: str) -> Value | None: ...
+    def record(self, name: str) -> Relation | None: ...
+    def function(self, name: str) -> Relation | None: ...
+    def next_mark(self) -> Value: ...

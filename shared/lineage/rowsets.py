@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from shared.lineage.relations import Column, Relation, Star, Value, derived, merged
+from shared.lineage.relations import Column, Environment, Relation, Star, Value, derived, merged
 from shared.lineage.tables import Names, Ref
 
 if TYPE_CHECKING:
-    from shared.lineage.queries import Environment
     from shared.lineage.scopes import Scope
 
 #: columns of table functions: whether the argument's values reach them

@@ -156,7 +156,7 @@ def tables_of(statement: exp.Expression, names: Names) -> Tables | None:
                 if (ref := names.ref(node)) is not None:
                     outputs.append(ref)
     for node in nodes:
-        for table in _resolved(node, statement):
+        for table in resolved(node, statement):
             targets.update((id(node), id(table)))
             ref = names.ref(table)
             if ref is not None and ref.name.name.lower() not in names.ignored:
@@ -204,7 +204,7 @@ def _written(statement: exp.Expression) -> tuple[str, list[exp.Table], bool]:
             made_of = statement.expression or statement.args.get("clone")
             if kind not in ("TABLE", "VIEW") or made_of is None:
                 return "", [], False
-            return f"CREATE {kind}", _tables(statement.this), _is_temporary(statement)
+            return f"CREATE {kind}", _tables(statement.this), is_temporary(statement)
         case exp.Query():
             into = statement.find(exp.Into)
             if into is None or not isinstance(into.this, exp.Table):
@@ -220,7 +220,7 @@ def _tables(node: exp.Expression | None) -> list[exp.Table]:
     return [node] if isinstance(node, exp.Table) else []
 
 
-def _is_temporary(create: exp.Create) -> bool:
+def is_temporary(create: exp.Create) -> bool:
     properties = create.args.get("properties")
     return properties is not None and any(
         isinstance(p, (exp.TemporaryProperty, exp.VolatileProperty)) for p in properties.expressions
@@ -252,7 +252,7 @@ def _sources(nodes: Iterable[exp.Expression]) -> Iterator[exp.Table]:
         yield from _sources(joins or ())
 
 
-def _resolved(target: exp.Table, statement: exp.Expression) -> list[exp.Table]:
+def resolved(target: exp.Table, statement: exp.Expression) -> list[exp.Table]:
     """The table behind an UPDATE's or DELETE's target: itself, what its alias stands for, or a CTE's base table."""
     if target.args.get("db") or not isinstance(statement, (exp.Update, exp.Delete, exp.Merge)):
         return [target]
@@ -266,7 +266,7 @@ def _resolved(target: exp.Table, statement: exp.Expression) -> list[exp.Table]:
     cte = _cte(target, name)
     base = cte.find(exp.From) if cte is not None else None
     if base is not None and isinstance(base.this, exp.Table):
-        return _resolved(base.this, statement) if base.this.name.lower() != name else [base.this]
+        return resolved(base.this, statement) if base.this.name.lower() != name else [base.this]
     return [target]
 
 

@@ -51,6 +51,8 @@ QUIET = _words("""
     RELEASE RESIGNAL REVOKE ROLLBACK SAVE SAVEPOINT SHOW SIGNAL START THROW UNLOCK UNSET USE VACUUM WAITFOR""")
 #: after these a query gives the rows of a cursor, a loop or a result
 QUERY_AFTER = _words("FOR IN IS QUERY RETURN PERFORM AS")
+#: what a query begins with
+QUERY = ("SELECT", "WITH")
 #: end of the variables in SELECT .. INTO a, b
 INTO_BEFORE = _words("FROM WHERE GROUP ORDER HAVING LIMIT UNION")
 

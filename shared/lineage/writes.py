@@ -6,23 +6,14 @@ from typing import Any, NamedTuple
 
 from sqlglot import exp
 
-from shared.lineage.environment import Memory, plain
-from shared.lineage.queries import Queries
-from shared.lineage.relations import Column, Relation, Star, Value
+from shared.lineage.relations import Relation, Star
 from shared.lineage.scopes import Scope
-from shared.lineage.tables import Ref, _is_temporary, _resolved
+from shared.lineage.tables import Ref, is_temporary
+from shared.lineage.trees import identifier, selects
+from shared.lineage.updates import Updates, Write
 
 #: T-SQL's OUTPUT .. INTO, or RETURNING .. INTO variables (no table): the table, its columns, the expressions
 Log = tuple[Any, list[str], list[Any]]
-
-
-class Write(NamedTuple):
-    """Rows for a target. creates: its columns are these from now on; copies: a clone, stars are no problem."""
-
-    ref: Ref
-    rows: Relation
-    creates: bool = False
-    copies: bool = False
 
 
 class Effect(NamedTuple):
@@ -32,13 +23,8 @@ class Effect(NamedTuple):
     returned: Relation | None = None
 
 
-class Writes:
+class Writes(Updates):
     """Column edges of one statement."""
-
-    def __init__(self, queries: Queries, memory: Memory) -> None:
-        self.q = queries
-        self.memory = memory
-        self.names = queries.names
 
     def of(self, statement: Any, logs: list[Log]) -> Effect:
         scope = Scope()
@@ -61,7 +47,7 @@ class Writes:
         if isinstance(statement, exp.MultitableInserts):
             return Effect([*found, *self._multiple(statement, scope)])
         if isinstance(statement, exp.Query):
-            into = next((s.args["into"] for s in _selects(statement) if s.args.get("into")), None)
+            into = next((s.args["into"] for s in selects(statement) if s.args.get("into")), None)
             rows = self.q.query(statement, None)
             if into is not None and isinstance(into.this, exp.Table):
                 ref = self.names.ref(into.this)
@@ -119,7 +105,7 @@ class Writes:
     def listed(self, target: Any) -> list[str]:
         if not isinstance(target, exp.Schema):
             return []
-        return [self.names.text(_identifier(c)) for c in target.expressions if _identifier(c) is not None]
+        return [self.names.text(identifier(c)) for c in target.expressions if identifier(c) is not None]
 
     def placed(self, rows: Relation, ref: Ref, listed: list[str], node: Any = None) -> Relation:
         """Rows under the target's column names."""
@@ -181,182 +167,6 @@ class Writes:
                 found.append(Write(ref, self.placed(rows, ref, listed, insert)))
         return found
 
-    # ---- UPDATE, MERGE, DELETE
-
-    def _old_and_new(self, scope: Scope, base: Relation) -> None:
-        for name in ("inserted", "deleted", "old", "new"):
-            scope.hidden.setdefault(name, base)
-
-    def _update(self, node: Any, scope: Scope) -> tuple[list[Write], Scope]:
-        inner = Scope(scope)
-        target = node.this
-        for item in [node.args.get("from_"), *([target] if target.args.get("joins") else [])]:
-            if item is None:
-                continue
-            first = item.this if isinstance(item, exp.From) else item
-            inner.add(*self.q.source(first, inner))
-            self.q.joins(first, inner)
-            if isinstance(item, exp.From):
-                self.q.joins(item, inner)
-        self.q.joins(node, inner)
-        name = target.alias_or_name.lower()
-        there = inner.named([name]) if not target.args.get("db") else None
-        if there is None:
-            alias, there = self.q.source(target, inner)
-            inner.relations.insert(0, (alias.lower(), there))
-        ref = there.ref or self._behind(target, node)
-        self._old_and_new(inner, there)
-        writes: dict[Ref, list[Column | Star]] = {}
-        for e in node.expressions:
-            for owner, column in self._assignments(e, inner, ref, there):
-                if owner is not None:
-                    writes.setdefault(owner, []).append(column)
-        return [Write(r, Relation(items)) for r, items in writes.items()], inner
-
-    def _behind(self, target: Any, node: Any) -> Ref | None:
-        for table in _resolved(target, node) if isinstance(target, exp.Table) else ():
-            return self.names.ref(table)
-        return None
-
-    def _assignments(self, e: Any, scope: Scope, ref: Ref | None, there: Relation) -> list[tuple[Ref | None, Column]]:
-        """`SET a = x`, `SET (a, b) = (..)`, `SET @v = a = x`: target, column and value."""
-        if not isinstance(e, exp.EQ):
-            return []
-        left, right = e.this, e.expression
-        if isinstance(left, exp.EQ):  # T-SQL: @v = a = x
-            if isinstance(left.this, (exp.Parameter,)):
-                self.memory.assign(left.this.name, self.q.value(right, scope))
-            left = left.expression
-        if isinstance(left, exp.Parameter):
-            self.memory.assign(left.name, self.q.value(right, scope))
-            if isinstance(right, exp.EQ):
-                return self._assignments(right, scope, ref, there)
-            return []
-        if isinstance(left, (exp.Tuple, exp.Paren)):
-            names = left.expressions if isinstance(left, exp.Tuple) else [left.this]
-            return [
-                found
-                for name, value in zip(names, self._several(right, scope, len(names)), strict=False)
-                if (found := self._target(name, value, scope, ref, there)) is not None
-            ]
-        found = self._target(left, self.q.value(right, scope), scope, ref, there)
-        return [found] if found is not None else []
-
-    def _several(self, right: Any, scope: Scope, count: int) -> list[Value]:
-        while isinstance(right, exp.Paren):
-            right = right.this
-        if isinstance(right, exp.Query):
-            return [c.value for c in self.q.query(right, scope).columns()]
-        if isinstance(right, exp.Tuple):
-            return [self.q.value(v, scope) for v in right.expressions]
-        if isinstance(right, exp.Anonymous):  # ROW(a, b)
-            return [self.q.value(v, scope) for v in right.expressions]
-        return [self.q.value(right, scope)] * count
-
-    def _target(
-        self, left: Any, value: Value, scope: Scope, ref: Ref | None, there: Relation
-    ) -> tuple[Ref | None, Column] | None:
-        while isinstance(left, (exp.Dot, exp.Bracket)):  # SET struct.field = ..
-            left = left.this
-        if not isinstance(left, (exp.Column, exp.Identifier)):
-            return None
-        parts = self.q._parts(left) if isinstance(left, exp.Column) else [self.names.text(left)]
-        column = parts[-1]
-        owner = there
-        if len(parts) > 1:
-            relation = scope.named(parts[:-1])
-            if relation is None and self.q.dialect in ("bigquery", "spark", "databricks", "snowflake"):
-                column = parts[0]
-            owner = relation or there
-        if owner.open or (owner.ref is not None and owner.listed(column)):
-            known = owner.listed(column)
-            return owner.ref, Column(known.name if known else column, value)
-        if owner.ref is not None:
-            return owner.ref, Column(column, value)
-        behind = owner.get(column) or {}
-        if len(behind) == 1:
-            source = next(iter(behind))
-            return source.ref, Column(source.column, value)
-        return ref, Column(column, value)
-
-    def _merge(self, node: Any, scope: Scope) -> tuple[list[Write], Scope]:
-        inner = Scope(scope)
-        alias, there = self.q.source(node.this, inner)
-        their_alias, theirs = self.q.source(node.args["using"], inner)
-        source_scope = Scope(scope)
-        source_scope.add(their_alias, theirs)
-        inner.add(alias, there)
-        inner.add(their_alias, theirs)
-        self._old_and_new(inner, there)
-        ref = there.ref or self._behind(node.this, node)
-        if ref is None:
-            return [], inner
-        items: list[Column | Star] = []
-        whens = node.args.get("whens")
-        known = plain(there) if there.is_known else None
-        for when in whens.expressions if whens is not None else ():
-            then = when.args.get("then")
-            if isinstance(then, exp.Update):
-                for e in then.expressions:
-                    if isinstance(e, exp.Star):
-                        items += self._by_name(theirs, known)
-                    else:
-                        items += [c for _, c in self._assignments(e, inner, ref, there)]
-            elif isinstance(then, exp.Insert):
-                items += self._inserted(then, theirs, source_scope, inner, known)
-        return [Write(ref, Relation(items))], inner
-
-    def _by_name(self, theirs: Relation, known: list[str] | None) -> list[Column | Star]:
-        if known is not None:
-            return [Column(n, v) for n in known if (v := theirs.get(n))]
-        return [*theirs.items, *([Star((theirs,))] if theirs.open else [])]
-
-    def _inserted(
-        self, then: Any, theirs: Relation, scope: Scope, both: Scope, known: list[str] | None
-    ) -> list[Column | Star]:
-        this = then.this
-        if isinstance(this, exp.Star):
-            return self._by_name(theirs, known)
-        values = then.args.get("expression")
-        if not isinstance(values, exp.Expression) and isinstance(this, exp.Tuple):  # INSERT VALUES (..)
-            first = this.expressions[0] if this.expressions else None
-            this, values = None, exp.Tuple(expressions=first.expressions) if isinstance(first, exp.Anonymous) else this
-        if isinstance(this, exp.Var) or (isinstance(this, exp.Column) and this.name.upper() == "ROW"):  # INSERT ROW
-            return list(theirs.renamed(known).items) if known and theirs.is_known else self._by_name(theirs, known)
-        names = []
-        if isinstance(this, exp.Tuple):
-            names = [
-                self.q._parts(c)[-1] if isinstance(c, exp.Column) else self.names.text(c) for c in this.expressions
-            ]
-        elif isinstance(this, exp.Paren):
-            names = [self.names.text(this.this.this) if isinstance(this.this, exp.Column) else this.this.name]
-        elif isinstance(this, (exp.Column, exp.Identifier)):
-            names = [self.names.text(_identifier(this))]
-        if isinstance(values, exp.Values):
-            values = values.expressions[0] if values.expressions else None
-        if isinstance(values, exp.Tuple):
-            given = values.expressions
-        elif isinstance(values, exp.Expression):
-            if isinstance(values, exp.Column) and values.name.upper() == "ROW":
-                return list(theirs.renamed(names or known or []).items)
-            given = [values.this if isinstance(values, exp.Paren) else values]
-        else:
-            return []
-        names = names or known or [g.name for g in given]
-        inner = Scope(scope)
-        inner.hidden = {**both.hidden, **dict(both.relations)}
-        return [Column(n, self.q.value(v, inner)) for n, v in zip(names, given, strict=False)]
-
-    def _delete(self, node: Any, scope: Scope) -> Scope:
-        inner = Scope(scope)
-        for item in [node.this, *(node.args.get("using") or ())]:
-            if isinstance(item, (exp.Table, exp.Subquery)):
-                inner.add(*self.q.source(item, inner))
-        self.q.joins(node, inner)
-        base = inner.relations[0][1] if inner.relations else Relation()
-        self._old_and_new(inner, base)
-        return inner
-
     # ---- CREATE
 
     def _create(self, node: Any, scope: Scope) -> list[Write]:
@@ -364,7 +174,7 @@ class Writes:
         ref = self.names.ref(target) if isinstance(target, exp.Table) else None
         if ref is None:
             return []
-        ref = Ref(ref.name, ref.temporary or _is_temporary(node))
+        ref = Ref(ref.name, ref.temporary or is_temporary(node))
         clone = node.args.get("clone")
         if clone is not None:
             table = clone.this if isinstance(clone.this, exp.Table) else None
@@ -388,19 +198,3 @@ class Writes:
             return [Write(ref, self.q.recursive(node.expression, alias, listed, scope), creates=True)]
         rows = self.q.query(node.expression, scope)
         return [Write(ref, rows.renamed(listed), creates=True)]
-
-
-def _identifier(node: Any) -> Any:
-    while isinstance(node, (exp.Column, exp.ColumnDef, exp.Ordered, exp.Paren)):
-        node = node.this
-    return node if isinstance(node, exp.Identifier) else None
-
-
-def _selects(node: Any) -> list[Any]:
-    """The SELECTs of a query, without those in subqueries."""
-    found = []
-    while isinstance(node, (exp.SetOperation, exp.Subquery)):
-        if isinstance(node, exp.SetOperation) and isinstance(node.expression, exp.Select):
-            found.append(node.expression)
-        node = node.this
-    return [*found, node] if isinstance(node, exp.Select) else found

@@ -1,0 +1,168 @@
+"""Dynamic SQL: EXECUTE of a text that is constant or built from constants."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from shared.lineage.tokens import balanced, parts, variables
+from shared.lineage.words import QUERY, QUIET, word
+
+if TYPE_CHECKING:
+    from sqlglot.tokenizer_core import Token
+
+    from shared.lineage.environment import Memory
+    from shared.lineage.findings import Place
+    from shared.lineage.relations import Relation, Value
+    from shared.lineage.script import Script
+
+#: dynamic text longer than this is not followed
+MAX_DYNAMIC = 200_000
+
+
+class Dynamic:
+    """The half of the procedural reader that knows texts and executes them."""
+
+    script: Script
+    memory: Memory
+
+    if TYPE_CHECKING:
+
+        def value(self, tokens: list[Token], place: Place) -> Value: ...
+        def into(self, names: list[str], rows: Relation, place: Place) -> None: ...
+
+    def execute(self, tokens: list[Token], words: list[str], place: Place) -> bool:
+        rest, w = tokens[1:], words[1:]
+        if w[:1] == ["IMMEDIATE"]:
+            rest, w = rest[1:], w[1:]
+        if not rest:
+            return True
+        parameters: list[Token] = []
+        if rest[0].text.lower() in self.script.prepared:
+            self.script.again(self.script.prepared[rest[0].text.lower()], place)
+            return True
+        if "SP_EXECUTESQL" in [x.strip("[]").upper() for x in (t.text for t in rest[:6])]:
+            at = next(i for i, t in enumerate(rest) if t.text.upper().strip("[]") == "SP_EXECUTESQL")
+            given = parts(rest[at + 1 :])
+            if not given:
+                return True
+            rest = given[0]
+            if len(rest) > 3 and rest[0].text == "@" and rest[2].text == "=":  # @stmt = ..
+                rest = rest[3:]
+            for part in given[2:]:
+                if len(part) > 3 and part[0].text == "@" and part[2].text == "=":
+                    self.memory.assign(
+                        part[1].text, self.value([t for t in part[3:] if word(t) not in ("OUTPUT", "OUT")], place)
+                    )
+            is_text = True
+        else:
+            is_text = (
+                rest[0].text == "("
+                or rest[0].token_type.name.endswith("STRING")
+                or words[:2] == ["EXECUTE", "IMMEDIATE"]
+                or (place.procedural and words[0] == "EXECUTE" and self.script.is_plpgsql)
+                or rest[0].text.lower() in self.memory.texts
+            )
+            if words[0] == "CALL" or not is_text:
+                return True  # a procedure: its own statements count where it is created
+            if rest[0].text == "(" and words[0] in ("EXEC", "EXECUTE"):
+                rest = balanced(rest[1:])
+                w = [word(t) for t in rest]
+        into: list[str] = []
+        depth = 0
+        end = len(rest)
+        for i, t in enumerate(rest):
+            depth += (t.text == "(") - (t.text == ")")
+            if depth == 0 and i and word(t) in ("INTO", "USING", "BULK", "AS"):
+                end = min(end, i)
+                if word(t) == "INTO":
+                    into = variables(rest[i + 1 :])
+                if word(t) == "USING":
+                    parameters = rest[i + 1 :]
+        text = self.text(rest[:end])
+        if text is None or len(text) > MAX_DYNAMIC:
+            self.script.findings.report(tokens[0], "dynamic SQL: its text is not constant", place)
+            return True
+        if parameters and parameters[0].text == "(" and word(parameters[1]) not in QUERY:
+            parameters = balanced(parameters[1:])
+        if self.script.name == "oracle":  # :1 is no name to the grammar
+            text = re.sub(r"(?<![:\w]):(\d+)\b", r":b\1", text)
+        for i, part in enumerate(parts(parameters)):
+            kept = [t for t in part if word(t) not in ("IN", "OUT")]
+            name = str(i + 1)
+            if len(kept) > 2 and word(kept[-2]) == "AS":
+                name, kept = kept[-1].text, kept[:-2]
+            value = self.value(kept, place)
+            self.memory.assign(name, value)
+            self.script.bind(text, i, value)
+        before = self.script.findings.progress
+        rows = self.script.dynamic(text, place, silent=bool(into))
+        head = text.split(None, 1)[0].upper() if text.strip() else ""
+        if self.script.findings.progress == before and head not in QUIET and head not in ("CREATE", "SET", "BEGIN"):
+            self.script.findings.report(tokens[0], "dynamic SQL: no table was found in its text", place)
+        if into and rows is not None:
+            self.into(into, rows, place)
+        return True
+
+    def text(self, tokens: list[Token]) -> str | None:
+        """Constant text of an expression, or None."""
+        if len(tokens) == 1:
+            token = tokens[0]
+            if token.token_type.name.endswith("STRING"):
+                return str(token.text)
+            return self.memory.texts.get(token.text.lower())
+        if len(tokens) == 2 and tokens[0].text in ("@", ":"):
+            return self.memory.texts.get(tokens[1].text.lower())
+        if not any(t.token_type.name.endswith("STRING") or t.text.lower() in self.memory.texts for t in tokens):
+            return None
+        if any(word(t) in QUERY for t in tokens):
+            return None
+        node = self.script.parsing.node(tokens)
+        return self.constant(node) if node is not None else None
+
+    def constant(self, node: Any) -> str | None:
+        if isinstance(node, (exp.Paren, exp.Alias, exp.Cast, exp.Trim)):
+            return self.constant(node.this)
+        if isinstance(node, (exp.Literal, exp.National, exp.RawString)):
+            return str(node.this)
+        if isinstance(node, (exp.Parameter, exp.Column, exp.Placeholder)):
+            return self.memory.texts.get(node.name.lower())
+        if isinstance(node, (exp.Add, exp.DPipe)):
+            left, right = self.constant(node.left), self.constant(node.right)
+            return left + right if left is not None and right is not None else None
+        if isinstance(node, (exp.Concat, exp.SafeConcat) if hasattr(exp, "SafeConcat") else exp.Concat):
+            texts = [self.constant(e) for e in node.expressions]
+            return "".join(t for t in texts if t is not None) if all(t is not None for t in texts) else None
+        if isinstance(node, exp.Coalesce):
+            return self.constant(node.this)
+        if isinstance(node, (exp.Chr,)):
+            return "\n"
+        if isinstance(node, exp.Func):
+            name = (node.name if isinstance(node, exp.Anonymous) else node.key).upper()
+            arguments = [a for a in node.args.values() if isinstance(a, exp.Expression)] + node.expressions
+            texts = [self.constant(a) for a in arguments]
+            if not texts or any(t is None for t in texts):
+                return None
+            first, rest = texts[0] or "", [t or "" for t in texts[1:]]
+            if name == "QUOTENAME":
+                return f"[{first}]"
+            if name in ("QUOTE_IDENT", "QUOTE_LITERAL", "UPPER", "LOWER", "TO_CHAR"):
+                return f"'{first}'" if name == "QUOTE_LITERAL" else first
+            if name in ("CHAR", "CHR", "NCHAR"):
+                return "\n"
+            if name in ("FORMAT", "FORMAT_STRING") and first:
+                return _formatted(first, rest)
+            if name == "REPLACE" and len(rest) == 2:
+                return first.replace(rest[0], rest[1])
+        return None
+
+
+def _formatted(pattern: str, values: list[str]) -> str | None:
+    """`format('.. %I.%s ..', a, b)`."""
+    found = iter(values)
+    try:
+        return re.sub(r"%(?:\d+\$)?[IsLTt]", lambda _: next(found), pattern)
+    except StopIteration:
+        return None

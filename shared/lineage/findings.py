@@ -1,0 +1,130 @@
+"""What a script has been found to do, and what was not understood; the result is made of it."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from sqlglot.tokenizer_core import Token
+
+from shared.lineage.environment import Memory
+from shared.lineage.flow import Columns, Edge, Entry, Flow, Texts
+from shared.lineage.headers import Header
+from shared.lineage.model import ColumnLineage, Problem, Routine, ScriptLineage, Statement, TableName
+from shared.lineage.relations import Relation
+from shared.lineage.tables import Ref, Tables
+
+MAX_PROBLEMS = 50
+About = Literal["statement", "columns"]
+
+
+class Place(NamedTuple):
+    """Where a statement stands: routine, blocks, the text that its tokens point into and that text's first line."""
+
+    routine: Header | None
+    path: tuple[int, ...]
+    text: str
+    offset: int
+    bodies: int
+    procedural: bool
+
+
+class Findings:
+    """Statements, edges and problems, each with the routine that it stands in."""
+
+    def __init__(self, sql: str, dialect: str, memory: Memory) -> None:
+        self.sql = sql
+        self.dialect = dialect
+        self.names = memory.names
+        self.memory = memory
+        self.texts = Texts(dialect)
+        self.statements: list[Statement] = []
+        self.entries: list[tuple[Entry, Header | None]] = []
+        self.problems: list[tuple[Problem, Header | None]] = []
+        self.dropped = 0
+        self.ends: dict[int, tuple[Header, int]] = {}
+        self.last_returned: dict[int, Relation] = {}
+
+    @property
+    def progress(self) -> int:
+        return len(self.entries) + len(self.problems) + self.dropped
+
+    def problem(self, line: int, reason: str, routine: Header | None = None, about: About = "statement") -> None:
+        if len(self.problems) >= MAX_PROBLEMS:
+            self.dropped += 1
+        else:
+            self.problems.append((Problem(f"line {line}", reason, about), routine))
+
+    def report(self, token: Token, reason: str, place: Place) -> None:
+        self.problem(token.line + place.offset, reason, place.routine)
+
+    def keep(self, tables: Tables, edges: list[Edge], reasons: list[str], place: Place, line: int) -> None:
+        memory = self.memory
+        for reason in reasons:
+            self.problem(line, reason, place.routine, "columns")
+        if not (tables.inputs or tables.outputs):
+            return
+        inputs, outputs = tuple(r.name for r in tables.inputs), tuple(r.name for r in tables.outputs)
+        own = Columns(self.texts)
+        for ref, column, value in edges:
+            own.add(ref, column, value)
+        problems = tuple(Problem(f"line {line}", reason, "columns") for reason in reasons)
+        self.statements.append(Statement(tables.kind, inputs, outputs, line, own.made(), problems))
+        marked = Tables(
+            tables.kind,
+            tuple(Ref(r.name, memory.is_temporary(r)) for r in tables.inputs),
+            tuple(Ref(r.name, memory.is_temporary(r)) for r in tables.outputs),
+        )
+        followed = [(ref, column, memory.follow(value)) for ref, column, value in edges if not memory.is_temporary(ref)]
+        self.entries.append((Entry(marked, followed), place.routine))
+
+    def rename(self, old: Ref, new: Ref, place: Place, line: int, *, swap: bool = False) -> None:
+        entry = Entry(Tables("RENAME", (old,), (new,)), [], (old, new), swap)
+        self.entries.append((entry, place.routine))
+        self.statements.append(Statement("SWAP" if swap else "RENAME", (old.name,), (new.name,), line + place.offset))
+
+    def returned(self, routine: Header | None, rows: Relation) -> None:
+        """The rows of a bare query; the last ones count."""
+        self.last_returned[id(routine) if routine else 0] = self.memory.followed(rows)
+
+    def made(self) -> ScriptLineage:
+        everything, shares = Flow(self.names, self.texts), dict[int, Flow]()
+        for entry, routine in self.entries:
+            everything.add(entry)
+            shares.setdefault(id(routine) if routine else 0, Flow(self.names, self.texts)).add(entry)
+        if self.dropped:
+            self.problems.append((Problem("the whole script", f"{self.dropped} more problems are not listed"), None))
+        routines = [
+            self._routine(header, end, shares.get(key, Flow(self.names, self.texts)))
+            for key, (header, end) in self.ends.items()
+        ]
+        return ScriptLineage(
+            inputs=tuple(everything.inputs.values()),
+            outputs=tuple(everything.outputs.values()),
+            columns=everything.columns.made(),
+            statements=tuple(self.statements),
+            problems=tuple(p for p, _ in self.problems),
+            routines=tuple(routines),
+            main=self._routine(None, len(self.sql), shares[0]) if 0 in shares else None,
+            returned=self._returned(0),
+            dialect=self.dialect,
+        )
+
+    def _routine(self, header: Header | None, end: int, flow: Flow) -> Routine:
+        return Routine(
+            name=self.names.routine(header.name) if header else TableName(()),
+            kind=header.kind.lower() if header else "script",
+            line=header.first.line if header else 1,
+            sql=self.sql[header.first.start : end + 1] if header else self.sql,
+            inputs=tuple(flow.inputs.values()),
+            outputs=tuple(flow.outputs.values()),
+            columns=flow.columns.made(),
+            problems=tuple(p for p, r in self.problems if r is header),
+            returned=self._returned(id(header) if header else 0),
+        )
+
+    def _returned(self, key: int) -> tuple[ColumnLineage, ...]:
+        rows = self.last_returned.get(key)
+        columns = Columns(self.texts)
+        for column in rows.columns() if rows is not None else ():
+            columns.add(Ref(TableName(())), column.name, column.value)
+        return columns.made()

@@ -1,0 +1,108 @@
+"""Headers of routines: CREATE PROCEDURE and the like, up to the body."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from shared.lineage.words import ROUTINES
+
+if TYPE_CHECKING:
+    from sqlglot.tokenizer_core import Token
+
+
+class Header(NamedTuple):
+    """CREATE PROCEDURE and the like, up to its AS.
+
+    kind, name tokens, where its text starts, a trigger's table, names of the parameters, RETURNS TABLE's list.
+    """
+
+    kind: str
+    name: list[Token]
+    first: Token
+    table: list[Token]
+    parameters: list[str]
+    returns: list[Token]
+
+
+class Headers:
+    """Finds the headers in the tokens of one script; `words` are the tokens' words."""
+
+    def __init__(self, tokens: list[Token], words: list[str]) -> None:
+        self.tokens = tokens
+        self.words = words
+
+    def _at(self, i: int) -> str:
+        return self.words[i] if 0 <= i < len(self.words) else ""
+
+    def _text(self, i: int) -> str:
+        return self.tokens[i].text if 0 <= i < len(self.tokens) else ""
+
+    def header(self, i: int) -> Header | None:
+        """CREATE [OR REPLACE | OR ALTER] .. PROCEDURE name: the header that begins at `i`, if one does."""
+        if self._at(i) not in ("CREATE", "ALTER"):
+            return None
+        for j in range(i + 1, min(i + 7, len(self.tokens))):
+            if self.words[j] in ROUTINES:
+                kind = "PROCEDURE" if self.words[j] == "PROC" else self.words[j]
+                k = j + 1
+                while self._at(k) in ("IF", "NOT", "EXISTS", "BODY"):
+                    k += 1
+                name: list[Token] = []
+                while k < len(self.tokens) and (self.tokens[k].text == "." or not name or name[-1].text == "."):
+                    name.append(self.tokens[k])
+                    k += 1
+                return Header(
+                    kind,
+                    name,
+                    self.tokens[i],
+                    self._triggering(k) if kind == "TRIGGER" else [],
+                    self.parameters(k),
+                    self._returns(k),
+                )
+            if self.tokens[j].text in ("(", ";") or self.words[j] in ("TABLE", "VIEW", "AS"):
+                return None
+        return None
+
+    def _triggering(self, k: int) -> list[Token]:
+        """The name after ON in a trigger's header."""
+        for j in range(k, min(k + 60, len(self.tokens))):
+            if self.words[j] == "ON":
+                end = j + 2
+                while end + 1 < len(self.tokens) and self.tokens[end].text == ".":
+                    end += 2
+                return self.tokens[j + 1 : end]
+        return []
+
+    def _returns(self, k: int) -> list[Token]:
+        """What stands between the parentheses of RETURNS TABLE (..)."""
+        for j in range(k, min(k + 400, len(self.tokens) - 3)):
+            if self.words[j] in ("AS", "BEGIN"):
+                break
+            if self.words[j] == "RETURNS":
+                at = next((i for i in range(j + 1, j + 5) if self._at(i) == "TABLE"), 0)
+                if at and self._text(at + 1) == "(":
+                    depth, end = 0, at + 1
+                    while end < len(self.tokens):
+                        depth += (self._text(end) == "(") - (self._text(end) == ")")
+                        if depth == 0:
+                            return self.tokens[at - 2 : end] if self._text(at - 2) == "@" else self.tokens[at:end]
+                        end += 1
+        return []
+
+    def parameters(self, k: int) -> list[str]:
+        """Names of the parameters in the parentheses at `k`."""
+        found: list[str] = []
+        if self._text(k) != "(":
+            return found
+        depth, expected = 0, True
+        for j in range(k, min(k + 2_000, len(self.tokens))):
+            text = self.tokens[j].text
+            depth += (text == "(") - (text == ")")
+            if depth == 0:
+                break
+            if text == "," and depth == 1:
+                expected = True
+            elif expected and text not in ("(", "@") and self.words[j] not in ("IN", "OUT", "INOUT", "VARIADIC"):
+                found.append(text)
+                expected = False
+        return found

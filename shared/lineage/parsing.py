@@ -1,0 +1,126 @@
+"""Text -> tokens -> trees: sqlglot's parser as this package uses it, with other dialects to fall back to."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import re
+from typing import Any, ClassVar
+
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import ErrorLevel, ParseError, TokenError
+from sqlglot.tokenizer_core import Token
+
+from shared.lineage.bounds import too_deep
+from shared.lineage.dialects import canonical
+from shared.lineage.tokens import select
+
+_MISSING = re.compile(r"^Required keyword: '\w+' missing for <class '[\w.]*\.(\w+)'>")
+#: tried in this order where the dialect's own grammar fails
+_NEAREST = ("postgres", "tsql", "snowflake", "databricks", "bigquery", "mysql", "oracle", "duckdb")
+MAX_ATTEMPTS = 60
+
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # what it warns of comes back as problems, with a line
+
+
+def dialect_of(name: str) -> tuple[str, Dialect, bool]:
+    """(sqlglot's name, the dialect, whether it is known)."""
+    wanted = canonical(name)
+    known = wanted == "" or Dialect.get(wanted) is not None
+    return (wanted, Dialect.get_or_raise(wanted), True) if known else ("", Dialect.get_or_raise(""), False)
+
+
+@functools.cache
+def _tokenizer(dialect: str) -> Any:
+    """The dialect's tokenizer without its shortcut for commands, which swallows all text up to the next semicolon."""
+
+    class Plain(Dialect.get_or_raise(dialect).tokenizer_class):  # type: ignore[misc]
+        COMMANDS: ClassVar[set[Any]] = set()
+
+    return Plain
+
+
+class Parsing:
+    """One dialect's tokenizer and parser."""
+
+    def __init__(self, name: str, dialect: Dialect) -> None:
+        self.name = name
+        self.dialect = dialect
+        self.attempts = 0
+
+    def tokens(self, text: str) -> list[Token]:
+        """Raises TokenError, ValueError or RecursionError."""
+        return list(_tokenizer(self.name)(dialect=self.dialect).tokenize(text))
+
+    def words(self, text: str) -> list[Token]:
+        """Tokens, or none where a quote is open."""
+        try:
+            return self.tokens(text)
+        except (TokenError, ValueError, RecursionError):
+            return []
+
+    def parsed(self, tokens: list[Token], text: str) -> list[Any]:
+        """Raises ParseError. A function with too few arguments is none: `dbo.split(x)` is not sqlglot's SPLIT."""
+        try:
+            return list(self.dialect.parser().parse(tokens, text))
+        except (TypeError, AttributeError) as error:  # the compiled parser checks types where the other one goes on
+            raise ParseError("not understood") from error
+        except ParseError as error:
+            if not _is_about_arguments(error):
+                raise
+        try:
+            self.dialect.parser(error_level=ErrorLevel.RAISE, max_errors=100).parse(tokens, text)
+        except ParseError as error:
+            if not _is_about_arguments(error):
+                raise
+        return list(self.dialect.parser(error_level=ErrorLevel.IGNORE).parse(tokens, text))
+
+    def node(self, tokens: list[Token]) -> Any:
+        """A parsed expression, or None."""
+        if too_deep(tokens):
+            return None
+        try:
+            parsed = self.dialect.parser().parse([select(tokens[0]), *tokens], "")
+        except ParseError:
+            return None
+        query = parsed[0] if parsed else None
+        return query.expressions[0] if isinstance(query, exp.Select) and len(query.expressions) == 1 else None
+
+    def expressions(self, tokens: list[Token]) -> list[Any]:
+        """Parsed expressions between commas."""
+        try:
+            (query,) = self.dialect.parser().parse([select(tokens[0]), *tokens], "")
+        except (ParseError, ValueError, IndexError):
+            return []
+        return list(query.expressions) if isinstance(query, exp.Select) else []
+
+    def otherwise(self, text: str) -> tuple[str, list[Any]]:
+        """The statement as another dialect reads it: a script of the wrong dialect, or of several."""
+        for name in _NEAREST:
+            if name == self.name or self.attempts >= MAX_ATTEMPTS:
+                continue
+            self.attempts += 1
+            dialect = Dialect.get_or_raise(name)
+            with contextlib.suppress(ParseError, TokenError, ValueError, TypeError, AttributeError):
+                tokens = _tokenizer(name)(dialect=dialect).tokenize(text)
+                if too_deep(tokens):
+                    continue
+                parsed = dialect.parser().parse(tokens, text)
+                if parsed and all(isinstance(s, (exp.Query, exp.DML, exp.Create, exp.Merge)) for s in parsed):
+                    return name, list(parsed)
+        return "", []
+
+
+def _is_about_arguments(error: ParseError) -> bool:
+    """Whether all that is wrong is that functions lack arguments."""
+    found = [_MISSING.search(str(e.get("description"))) for e in error.errors]
+    return bool(found) and all(f is not None and issubclass(getattr(exp, f[1], object), exp.Func) for f in found)
+
+
+def first_error(error: ParseError, line: int) -> tuple[int, str]:
+    """Line and reason of a parse error, without the SQL around it: it may hold a credential."""
+    first: dict[str, Any] = error.errors[0] if error.errors else {}
+    reason = str(first.get("description") or "not understood").split(" but got <")[0].split("<")[0]
+    return int(first.get("line") or line), reason.strip()

@@ -1,0 +1,231 @@
+"""One SQL statement: parsed, its tables and columns kept, what it leaves for the statements after it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+from sqlglot.errors import ParseError
+from sqlglot.tokenizer_core import TokenType
+
+from shared.lineage.bounds import too_deep
+from shared.lineage.clauses import simplified, without_output, without_returning, without_variables
+from shared.lineage.environment import plain
+from shared.lineage.expressions import TooMuch
+from shared.lineage.flow import Edge
+from shared.lineage.parsing import first_error
+from shared.lineage.queries import Queries
+from shared.lineage.relations import Relation
+from shared.lineage.rewriting import compound, opened, prepared
+from shared.lineage.tables import Tables, tables_of
+from shared.lineage.tokens import instead, variables
+from shared.lineage.updates import Write
+from shared.lineage.words import word
+from shared.lineage.writes import Log, Writes
+
+if TYPE_CHECKING:
+    from sqlglot.tokenizer_core import Token
+
+    from shared.lineage.findings import Place
+    from shared.lineage.loading import Moved
+    from shared.lineage.script import Script
+
+
+class Statements:
+    """Reads the SQL statements of the script that it belongs to."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.name = script.name
+        self.names = script.names
+        self.memory = script.memory
+        self.parsing = script.parsing
+        self.findings = script.findings
+
+    def read(self, tokens: list[Token], place: Place, *, quiet: bool = False) -> None:
+        line = tokens[0].line + place.offset
+        targets: list[Token] = []
+        given: list[Token] = []
+        tsql = self.name in ("tsql", "fabric")
+        if not tsql and (place.procedural or quiet or self.name in ("mysql", "oracle")):
+            tokens, targets = without_variables(tokens)
+        if not tsql:
+            tokens, given, into = without_returning(tokens)
+            targets = targets or into
+        if tsql:
+            tokens = opened(compound(tokens), self.parsing.words)
+        tokens = prepared(tokens)
+        reason = too_deep(tokens)
+        if reason:
+            self.findings.problem(line, reason, place.routine)
+            return
+        tokens, outputs = without_output(tokens)
+        logs: list[Log] = [(table, columns, self.parsing.expressions(words)) for table, columns, words in outputs]
+        if given:
+            logs.append((None, [], self.parsing.expressions(given)))
+        supplied: Relation | None = None
+        if not tokens:
+            return
+        called = next((i for i, t in enumerate(tokens) if word(t) in ("EXEC", "EXECUTE")), 0)
+        if called and word(tokens[0]) == "INSERT":
+            supplied = self._executed(tokens[called:], place)
+            tokens = [
+                *tokens[:called],
+                instead(tokens[called], TokenType.SELECT),
+                instead(tokens[called], TokenType.NULL),
+            ]
+        try:
+            parsed = self.parsing.parsed(tokens, place.text)
+            error = None
+        except ParseError as failed:
+            parsed, error = [], failed
+        if error is not None or any(isinstance(s, exp.Command) for s in parsed):
+            simple = simplified(tokens)
+            if simple is not None:
+                with contextlib.suppress(ParseError):
+                    parsed = self.parsing.parsed(simple, place.text)
+                    error = None
+        if error is not None or any(isinstance(s, exp.Command) for s in parsed):
+            other, found = self.parsing.otherwise(place.text[tokens[0].start : tokens[-1].end + 1])
+            if found:
+                self.findings.problem(
+                    line, f"not understood as {self.name or 'general SQL'}; read as {other}", place.routine
+                )
+                parsed, error = found, None
+        if error is not None:
+            at, why = first_error(error, line - place.offset)
+            self.findings.problem(at + place.offset, why, place.routine)
+            return
+        for statement in parsed:
+            if isinstance(statement, exp.Command):
+                self.findings.problem(
+                    line, f"{tokens[0].text.upper()[:40]} in a form that was not understood", place.routine
+                )
+            elif isinstance(statement, exp.Expression) and (tables := tables_of(statement, self.names)) is not None:
+                self._effect(statement, tables, logs, supplied, place, line, quiet=quiet, targets=targets)
+
+    def _executed(self, tokens: list[Token], place: Place) -> Relation | None:
+        """Rows of INSERT .. EXEC: of a procedure of the script, or of constant dynamic SQL."""
+        name = next((t.text for t in reversed(tokens[1:6]) if t.text.lower() in self.memory.functions), None)
+        if name is not None:
+            return self.memory.functions[name.lower()]
+        if tokens[1].text == "(" or any(t.text.upper().strip("[]") == "SP_EXECUTESQL" for t in tokens[1:6]):
+            self.memory.last_rows = None
+            self.script.procedural.read(tokens, place)
+            rows: Relation | None = self.memory.last_rows
+            if rows is not None:
+                return rows
+        self.findings.report(tokens[0], "the rows come from a procedure that was not followed", place)
+        return None
+
+    def _effect(
+        self,
+        statement: Any,
+        tables: Tables,
+        logs: list[Log],
+        supplied: Relation | None,
+        place: Place,
+        line: int,
+        *,
+        quiet: bool,
+        targets: list[Token],
+    ) -> None:
+        queries = Queries(self.names, self.memory, self.name)
+        writer = Writes(queries, self.memory)
+        writes: list[Write] = []
+        returned: Relation | None = None
+        try:
+            writes, returned = writer.of(statement, logs)
+        except (TooMuch, RecursionError):
+            queries.problem("its columns would take too long; only its tables were read")
+        if supplied is not None and writes:
+            writes[0] = Write(writes[0].ref, writer.placed(supplied, writes[0].ref, writer.listed(statement.this)))
+        extra = [ref for table, _, _ in logs if table is not None and (ref := self.names.ref(table))]
+        tables = tables._replace(outputs=(*tables.outputs, *(r for r in extra if r not in tables.outputs)))
+        edges: list[Edge] = []
+        for write in writes:
+            if any(write.rows.stars()) and not write.copies and not self._is_temporary(write):
+                queries.problem(f"the columns behind * for {write.ref.name} are not known")
+            edges += [(write.ref, c.name, c.value) for c in write.rows.columns()]
+        self.findings.keep(tables, edges, list(queries.problems), place, line)
+        for write in writes:
+            self._remember(write, replaced=supplied is not None)
+        if isinstance(statement, exp.Query) and returned is not None:
+            self.memory.last_rows = returned
+            assigned = self._assigned(statement, place)
+            if targets:
+                self.script.procedural.into(variables(targets), returned, place)
+            elif not quiet and not self.script.silent and not assigned:
+                self.findings.returned(place.routine, returned)
+                if place.routine is not None:
+                    self.script.returns(place.routine, returned)
+        elif returned is not None:
+            returning = statement.args.get("returning")
+            into = returning.args.get("into") if returning is not None else None
+            names = [into.name] if isinstance(into, exp.Expression) and into.name else []
+            names = [e.name for e in into] if isinstance(into, list) else names
+            if targets:
+                names = variables(targets)
+            if names:
+                self.script.procedural.into(names, returned, place)
+
+    def _is_temporary(self, write: Any) -> bool:
+        return bool(write.ref.temporary or self.memory.is_temporary(write.ref))
+
+    def _assigned(self, statement: Any, place: Place) -> bool:
+        """T-SQL's and MySQL's SELECT @a = x: whether it assigned."""
+        found = False
+        if not isinstance(statement, exp.Select):
+            return found
+        rows = list(self.memory.last_rows.columns()) if self.memory.last_rows is not None else []
+        for e, column in zip(statement.expressions, rows, strict=False):
+            if isinstance(e, (exp.EQ, exp.PropertyEQ)) and isinstance(e.this, exp.Parameter):
+                own = dict(column.value.items())
+                if isinstance(e.expression, exp.Column):
+                    own = dict.fromkeys(own)
+                self.memory.assign(e.this.name, own, place.path)
+                text = self.script.procedural.constant(e.expression)
+                self.memory.texts[e.this.name.lower()] = text
+                found = True
+        return found
+
+    def _remember(self, write: Any, *, replaced: bool) -> None:
+        if write.creates:
+            self.memory.define(write.ref, plain(write.rows), temporary=write.ref.temporary)
+        if (self._is_temporary(write) and not replaced) or (replaced and self._is_temporary(write)):
+            self.memory.fill(write.ref, write.rows)
+
+    # ---- files and stages
+
+    def loaded(self, moved: Moved, tokens: list[Token], place: Place) -> None:
+        line = tokens[0].line + place.offset
+        inputs, edges = list(moved.inputs), list[Edge]()
+        if moved.query:
+            tables, effect, problems = self._parsed_query(moved.query, place)
+            inputs = [*inputs, *(tables.inputs if tables is not None else ())]
+            if effect is not None and moved.outputs:
+                rows = effect.renamed(moved.columns or self.memory.columns_of(moved.outputs[0]) or [])
+                edges = [(moved.outputs[0], c.name, c.value) for c in rows.columns()]
+                if any(rows.stars()):
+                    problems = [*problems, f"the columns behind * for {moved.outputs[0].name.name} are not known"]
+            for reason in problems:
+                self.findings.problem(line, reason, place.routine, "columns")
+        elif len(inputs) == 1 and len(moved.outputs) == 1:
+            source = self.memory.relation(inputs[0])
+            listed = moved.columns or ([c.name for c in source.columns()] if source is not None else [])
+            base = source or Relation(ref=inputs[0], is_open=True)
+            if moved.is_file:
+                edges = [(moved.outputs[0], c, base.get(c) or {}) for c in listed]
+        self.findings.keep(Tables(moved.kind, tuple(dict.fromkeys(inputs)), moved.outputs), edges, [], place, line)
+
+    def _parsed_query(self, tokens: list[Token], place: Place) -> tuple[Tables | None, Relation | None, list[str]]:
+        try:
+            (statement,) = self.parsing.parsed(tokens, place.text)
+        except (ParseError, ValueError):
+            self.findings.report(tokens[0], "the query was not understood", place)
+            return None, None, []
+        tables = tables_of(statement, self.names)
+        queries = Queries(self.names, self.memory, self.name)
+        rows = queries.query(statement, None) if isinstance(statement, exp.Query) else None
+        return tables, rows, list(queries.problems)
