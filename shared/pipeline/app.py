@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 log = get_logger("pipeline")
 
 CONFIG = "HOOKLINE_CONFIG"
-NOTIFICATIONS_HUB = "HOOKLINE_NOTIFICATIONS_HUB"
 #: the account's types are looked at again after so long; where they could not be read, after a minute
 _TYPES_SECONDS, _NO_TYPES_SECONDS = 3600.0, 60.0
 #: a secret that has been put right is seen after so long
@@ -124,12 +123,6 @@ class App:
         if self.settings.purview.hook is not None:
             return self._hub_sink
         return make_sink(self.azure, self.settings, self.catalog, self.pace)
-
-    @property
-    def hears(self) -> bool:
-        """Whether there is a way to learn what has arrived. Without one, `sent` is all that can be said."""
-        purview = self.settings.purview
-        return bool(purview.base_url or purview.notifications is not None or self.environ.get(NOTIFICATIONS_HUB))
 
     @property
     def typedefs(self) -> TypedefSync | None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from shared.delivery.notifications import Notice, notices
-from shared.pipeline.app import App, now, parsed, rfc3339
-from shared.state.pending import Chunk, identity
+from shared.pipeline.app import App, log, now, parsed, rfc3339
+from shared.state import Conflict
+from shared.state.pending import Chunk, Seen, identity
 from shared.state.receipts import Receipt, settled
 
 #: clocks of the catalogue and of ours may differ by this much
 SKEW_MS = 120_000
+#: how often a receipt is tried that others write at the same time
+_TRIES = 5
 
 
 def confirm(app: App, bodies: list[bytes]) -> int:
@@ -53,24 +56,26 @@ def settle(app: App, path: str, *, overtaken: int = 0) -> None:
     """Bring a receipt up to date with what was seen; drop the list when nothing is missing.
 
     overtaken: so many more of the names that are marked as seen are not to be waited for any longer.
+    A receipt that somebody is at is left as it is: whoever that is, or the sweep, settles it afterwards.
     """
-    receipt, _ = app.receipts.get(path)
-    if receipt is None or receipt.state != "sent":
+    for _ in range(_TRIES):
+        receipt, etag = app.receipts.get(path)
+        if receipt is None or receipt.state != "sent":
+            return
+        seen = sum(chunk.count - chunk.missing for chunk in _seen(app, receipt))
+        others = receipt.overtaken + overtaken
+        counted = msgspec.structs.replace(receipt, confirmed=seen - others, overtaken=others)
+        done = settled(counted, rfc3339(now()))
+        try:
+            if done != receipt:
+                app.receipts.put(done, etag=etag)
+        except Conflict as error:
+            log.info("path=%s is settled later: %s", path, error.what)
+            continue
+        if done.final:
+            app.pending.remove(path, done.run)
         return
-    run = receipt.run
-    seen = sum(chunk.count - chunk.missing for _, chunk in app.pending.of(path, run))
 
-    def step(value: Receipt) -> Receipt:
-        if value.state != "sent" or value.run != run:
-            return value
-        others = value.overtaken + overtaken
-        # Another worker may have counted more meanwhile.
-        confirmed = max(value.confirmed, seen - others)
-        if confirmed == value.confirmed and not overtaken:
-            return settled(value, rfc3339(now()))
-        counted = msgspec.structs.replace(value, confirmed=confirmed, overtaken=others)
-        return settled(counted, rfc3339(now()))
 
-    done = app.receipts.update(path, step)
-    if done is not None and done.final:
-        app.pending.remove(path, run)
+def _seen(app: App, receipt: Receipt) -> Iterator[Seen]:
+    return (seen for _, seen in app.pending.of(receipt.path, receipt.run))

@@ -157,6 +157,7 @@ class _Stretch:
         app = self.app
         instance = app.instance(self.scan.instance)
         source = app.source(self.scan.instance)
+        app.naming(self.scan.instance)  # names that cannot be made are said now, not file by file
         self._save(state="running", problem="", error="", fix="")
         scan = self.scan
         header = Header(

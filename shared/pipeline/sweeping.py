@@ -93,7 +93,7 @@ def _look(app: App, path: str, etag: str, limit: dt.datetime, waiting: set[str])
             return Replay(path=path), True
         _give_up(app, receipt)
         return None, False
-    if receipt.state == "sent" and app.hears:
+    if receipt.state == "sent":
         # Nothing waits for it although it is not confirmed: somebody has deleted the table `pending`.
         return (None if path in waiting else Replay(path=path, again=True)), True
     return None, False

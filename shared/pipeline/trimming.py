@@ -56,7 +56,7 @@ def _check(app: App, receipt: Receipt) -> None:
     """What nothing would ever end: its file was taken out of landing, or its names out of `pending`."""
     if receipt.format == DELETIONS:
         waits = next(app.pending.of(receipt.path, receipt.run), None) is not None
-        if receipt.state == "sent" and app.hears and not waits and now() - parsed(receipt.sent_at) > EVERY:
+        if receipt.state == "sent" and not waits and now() - parsed(receipt.sent_at) > EVERY:
             app.receipts.update(receipt.path, _forgotten)
     elif receipt.state == "transforming" and version(app.landing.get_blob_client(receipt.path)) is None:
         vanished(app, receipt.path)

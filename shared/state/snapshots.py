@@ -146,7 +146,7 @@ class Snapshots:
     def __init__(self, table: BlobTable) -> None:
         self._table = table
         self._indexes: dict[str, Index] = {}
-        self._published: tuple[float, frozenset[str], Published] | None = None
+        self._published: tuple[float, frozenset[tuple[str, str, str]], Published] | None = None
 
     @staticmethod
     def _partition(instance: str, scope: str) -> str:
@@ -177,10 +177,10 @@ class Snapshots:
         """What is published, at most PUBLISHED_SECONDS old."""
         if self._published is not None and time.monotonic() - self._published[0] < PUBLISHED_SECONDS:
             return self._published[2]
-        indexes = [self.index(instance, scope) for instance, scope in self.scopes()]
-        scans = frozenset(index.scan for index in indexes)
+        found = {place: self.index(*place) for place in self.scopes()}
+        scans = frozenset((*place, index.scan) for place, index in found.items())
         same = self._published is not None and self._published[1] == scans
-        made = self._published[2] if same and self._published is not None else Published(indexes)
+        made = self._published[2] if same and self._published is not None else Published(found.values())
         self._published = (time.monotonic(), scans, made)
         return made
 

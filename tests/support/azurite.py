@@ -1,4 +1,4 @@
-"""`azurite`: one storage emulator for the whole test session. `from tests.support.azurite import azurite` to use it."""
+"""`azurite`: a storage emulator for each module of tests. `from tests.support.azurite import azurite` to use it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.azurite import Azurite, start
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def azurite() -> Iterator[Azurite]:
     """A running Azurite in memory, on free ports, installed below `.hookline` on first use."""
     with start((0, 0, 0), CHECKOUT / ".hookline") as storage:

@@ -38,11 +38,13 @@ from local.catalogue.server import Running, running_catalogue
 from local.catalogue.store import Entity
 from shared.atlas.messages import Message
 from shared.azure import Azure
+from shared.delivery.catalog import Catalog
 from shared.errors import HooklineError
 from shared.pipeline import confirmation, extraction, replaying, scheduling, sweeping, transformation
 from shared.pipeline.app import App
 from shared.records import Address, Column, Container, Cursor, Dataset, Record, Refusal
 from shared.settings import load
+from shared.state import BlobTable
 from shared.state.receipts import Receipt
 from shared.state.scans import Scan
 
@@ -344,6 +346,8 @@ class World:
         self._app: App | None = None
         self._apps: list[App] = []
         self._patch_clock()
+        for waits in (Catalog, BlobTable):  # retries are made at once
+            monkeypatch.setitem(waits.__init__.__kwdefaults__, "sleep", lambda _: None)  # type: ignore[misc]
         monkeypatch.setitem(connectors.SOURCES, "toy", "tests.support.world:Toy")
 
     # ---- setting it up
@@ -386,6 +390,8 @@ class World:
             if app.catalog is not None:
                 app.catalog._rest._session.close()
         self.faults.close()
+        for container in self.blobs.list_containers(name_starts_with=self.prefix):
+            self.blobs.delete_container(container.name)
         self.blobs.close()
 
     def _patch_clock(self) -> None:
@@ -396,7 +402,7 @@ class World:
         def shifted() -> dt.datetime:
             return real() + self.offset
 
-        for name, loaded in list(sys.modules.items()):
+        for name, loaded in sys.modules.copy().items():  # other threads import
             if name.startswith("shared.pipeline") and getattr(loaded, "now", None) is real:
                 self.monkeypatch.setattr(loaded, "now", shifted)
 
@@ -483,15 +489,16 @@ class World:
         return sorted((r for r in self.app.receipts.all() if r.scan == scan.id and r.part >= 0), key=lambda r: r.part)
 
     def wipe(self, table: str) -> None:
-        """Somebody deletes a table of the state."""
+        """Somebody deletes a table of the state; all of them without a name."""
         container = self._container("state")
-        for blob in container.list_blobs(name_starts_with=f"{table}/"):
+        for blob in container.list_blobs(name_starts_with=f"{table}/" if table else None):
             container.delete_blob(blob.name)
 
     # ---- triggers
 
     def scan(self, instance: str, *, full: bool = False) -> int:
         """A person asks for a scan."""
+        self.later(seconds=1)  # so that files sort by the scan that they are of
         messages = scheduling.request(self.app, instance, full=full, reason="request")
         self._queue("extract", messages)
         return len(messages)
@@ -503,6 +510,7 @@ class World:
 
     def tick(self) -> None:
         """The timers."""
+        self.later(seconds=1)
         self._queue("extract", scheduling.schedule(self.app))
         self.sweep()
 
