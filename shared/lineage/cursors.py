@@ -45,7 +45,7 @@ class Cursors:
             text = self.memory.texts.get(known)
             rows = self.memory.cursors.get(known)
             if rows is None and text:
-                rows = self.script.dynamic(text, place)
+                rows = self.script.dynamic(text, tokens[0], place)
         if rows is not None:
             self.memory.cursors[name] = self.memory.followed(rows)
         return True
@@ -65,7 +65,7 @@ class Cursors:
             if text is None:
                 self.script.findings.report(tokens[0], "dynamic SQL of a cursor: its text is not constant", place)
                 return True
-            rows = self.script.dynamic(text, place, silent=True)
+            rows = self.script.dynamic(text, tokens[0], place, silent=True)
         if rows is not None:
             self.memory.cursors[name] = self.memory.followed(rows)
         return True
@@ -133,7 +133,7 @@ class Cursors:
             if text is None:
                 self.script.findings.report(tokens[0], "dynamic SQL of a loop: its text is not constant", place)
                 return True
-            rows = self.script.dynamic(text, place, silent=True)
+            rows = self.script.dynamic(text, tokens[0], place, silent=True)
         else:
             rows = self.query_in(rest, place)
             if rows is None and rest:

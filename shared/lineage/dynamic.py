@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlglot import exp
-
+from shared.lineage.tables import HOLE
+from shared.lineage.texts import Texts
 from shared.lineage.tokens import balanced, parts, variables
 from shared.lineage.words import QUERY, QUIET, word
 
 if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
 
-    from shared.lineage.environment import Memory
     from shared.lineage.findings import Place
     from shared.lineage.relations import Relation, Value
-    from shared.lineage.script import Script
 
 #: dynamic text longer than this is not followed
 MAX_DYNAMIC = 200_000
 
 
-class Dynamic:
-    """The half of the procedural reader that knows texts and executes them."""
-
-    script: Script
-    memory: Memory
+class Dynamic(Texts):
+    """The half of the procedural reader that executes texts."""
 
     if TYPE_CHECKING:
 
@@ -82,7 +77,7 @@ class Dynamic:
                 if word(t) == "USING":
                     parameters = rest[i + 1 :]
         text = self.text(rest[:end])
-        if text is None or len(text) > MAX_DYNAMIC:
+        if text is None or len(text) > MAX_DYNAMIC or text.lstrip(" (").startswith(HOLE):
             self.script.findings.report(tokens[0], "dynamic SQL: its text is not constant", place)
             return True
         if parameters and parameters[0].text == "(" and word(parameters[1]) not in QUERY:
@@ -98,71 +93,10 @@ class Dynamic:
             self.memory.assign(name, value)
             self.script.bind(text, i, value)
         before = self.script.findings.progress
-        rows = self.script.dynamic(text, place, silent=bool(into))
+        rows = self.script.dynamic(text, tokens[0], place, silent=bool(into))
         head = text.split(None, 1)[0].upper() if text.strip() else ""
         if self.script.findings.progress == before and head not in QUIET and head not in ("CREATE", "SET", "BEGIN"):
             self.script.findings.report(tokens[0], "dynamic SQL: no table was found in its text", place)
         if into and rows is not None:
             self.into(into, rows, place)
         return True
-
-    def text(self, tokens: list[Token]) -> str | None:
-        """Constant text of an expression, or None."""
-        if len(tokens) == 1:
-            token = tokens[0]
-            if token.token_type.name.endswith("STRING"):
-                return str(token.text)
-            return self.memory.texts.get(token.text.lower())
-        if len(tokens) == 2 and tokens[0].text in ("@", ":"):
-            return self.memory.texts.get(tokens[1].text.lower())
-        if not any(t.token_type.name.endswith("STRING") or t.text.lower() in self.memory.texts for t in tokens):
-            return None
-        if any(word(t) in QUERY for t in tokens):
-            return None
-        node = self.script.parsing.node(tokens)
-        return self.constant(node) if node is not None else None
-
-    def constant(self, node: Any) -> str | None:
-        if isinstance(node, (exp.Paren, exp.Alias, exp.Cast, exp.Trim)):
-            return self.constant(node.this)
-        if isinstance(node, (exp.Literal, exp.National, exp.RawString)):
-            return str(node.this)
-        if isinstance(node, (exp.Parameter, exp.Column, exp.Placeholder)):
-            return self.memory.texts.get(node.name.lower())
-        if isinstance(node, (exp.Add, exp.DPipe)):
-            left, right = self.constant(node.left), self.constant(node.right)
-            return left + right if left is not None and right is not None else None
-        if isinstance(node, (exp.Concat, exp.SafeConcat) if hasattr(exp, "SafeConcat") else exp.Concat):
-            texts = [self.constant(e) for e in node.expressions]
-            return "".join(t for t in texts if t is not None) if all(t is not None for t in texts) else None
-        if isinstance(node, exp.Coalesce):
-            return self.constant(node.this)
-        if isinstance(node, (exp.Chr,)):
-            return "\n"
-        if isinstance(node, exp.Func):
-            name = (node.name if isinstance(node, exp.Anonymous) else node.key).upper()
-            arguments = [a for a in node.args.values() if isinstance(a, exp.Expression)] + node.expressions
-            texts = [self.constant(a) for a in arguments]
-            if not texts or any(t is None for t in texts):
-                return None
-            first, rest = texts[0] or "", [t or "" for t in texts[1:]]
-            if name == "QUOTENAME":
-                return f"[{first}]"
-            if name in ("QUOTE_IDENT", "QUOTE_LITERAL", "UPPER", "LOWER", "TO_CHAR"):
-                return f"'{first}'" if name == "QUOTE_LITERAL" else first
-            if name in ("CHAR", "CHR", "NCHAR"):
-                return "\n"
-            if name in ("FORMAT", "FORMAT_STRING") and first:
-                return _formatted(first, rest)
-            if name == "REPLACE" and len(rest) == 2:
-                return first.replace(rest[0], rest[1])
-        return None
-
-
-def _formatted(pattern: str, values: list[str]) -> str | None:
-    """`format('.. %I.%s ..', a, b)`."""
-    found = iter(values)
-    try:
-        return re.sub(r"%(?:\d+\$)?[IsLTt]", lambda _: next(found), pattern)
-    except StopIteration:
-        return None

@@ -39,6 +39,8 @@ class Memory:
         self.made: dict[str, list[str]] = {}
         self.variables: dict[str, Value] = {}
         self.texts: dict[str, str | None] = {}
+        self.numbers: set[str] = set()  # variables that are declared as numbers
+        self.holes = 0
         self.records: dict[str, Relation] = {}
         self.cursors: dict[str, Relation] = {}
         self.functions: dict[str, Relation] = {}
@@ -91,7 +93,7 @@ class Memory:
 
     def enter(self, parameters: list[str]) -> None:
         """A routine begins: its variables are its own."""
-        for known in (self.variables, self.texts, self.records, self.cursors, self.paths):
+        for known in (self.variables, self.texts, self.records, self.cursors, self.paths, self.numbers):
             known.clear()
         self.variables.update({p.lower(): {} for p in parameters})
 

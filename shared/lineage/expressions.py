@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
 from shared.lineage.relations import Ambiguous, Column, Environment, Relation, Value, derived, merged
-from shared.lineage.tables import Names
+from shared.lineage.tables import HOLE, Names
 from shared.lineage.trees import children
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 ROWS = frozenset({"postgres", "bigquery", "redshift", "duckdb"})
 #: columns and expressions of one statement beyond which only its tables are read
 MAX_STEPS = 400_000
+
+
+_HOLES = re.compile(HOLE + r"\d+[nv]_")
 
 
 class TooMuch(Exception):
@@ -54,7 +58,7 @@ class Expressions:
         if isinstance(node, exp.Query):
             return self._scalar(node, scope)
         if isinstance(node, exp.Literal) or node is None:
-            return {}
+            return self._literal(node)
         found: list[Value] = []
         stack: list[Any] = [node]
         bound: set[str] = set()
@@ -71,7 +75,10 @@ class Expressions:
             elif isinstance(e, exp.Exists):
                 if not isinstance(e.this, exp.Query):
                     stack.append(e.this)
-            elif isinstance(e, (exp.Literal, exp.Identifier, exp.DataType)):
+            elif isinstance(e, exp.Literal):
+                if HOLE in e.name:
+                    found.append(self._literal(e))
+            elif isinstance(e, (exp.Identifier, exp.DataType)):
                 continue
             elif isinstance(e, exp.Star):
                 if not isinstance(e.parent, exp.Count):
@@ -107,6 +114,13 @@ class Expressions:
                 stack += [c for _, c in reversed(children(e))]
         if isinstance(node, (exp.Parameter, exp.Placeholder)) and len(found) == 1:
             return found[0]
+        return derived(merged(found), node) if found else {}
+
+    def _literal(self, node: Any) -> Value:
+        """A literal of dynamic SQL holds the values of its holes."""
+        if node is None or HOLE not in node.name:
+            return {}
+        found = [v for name in _HOLES.findall(node.name) if (v := self.env.variable(name))]
         return derived(merged(found), node) if found else {}
 
     def _held(self, call: Any) -> Value | None:
@@ -158,6 +172,9 @@ class Expressions:
         return value if value is not None else {}
 
     def _name(self, parts: list[str], scope: Scope, *, quiet: bool = False, unquoted: bool = True) -> Value | None:
+        if HOLE in parts[-1].lower():
+            value = self.env.variable(parts[0]) if parts[-1].lower().endswith("v_") else None
+            return value or {}
         try:
             value = self._unqualified(parts[0], scope) if len(parts) == 1 else self._qualified(parts, scope)
         except Ambiguous:

@@ -12,7 +12,7 @@ from shared.lineage.cursors import Cursors
 from shared.lineage.dynamic import Dynamic
 from shared.lineage.relations import Column, Relation, Value
 from shared.lineage.tokens import balanced, first_name, is_assign, parts
-from shared.lineage.words import QUERY, word
+from shared.lineage.words import NUMBERS, QUERY, word
 
 if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
@@ -99,6 +99,8 @@ class Procedural(Cursors, Dynamic):
             if verb == "DECLARE" and "TABLE" in w[1:4] and any(t.text == "(" for t in part):
                 self.script.declare_table(name, part)
                 continue
+            if verb == "DECLARE" and NUMBERS & set(w[1:4]):
+                self.memory.numbers.add(name)
             at = next(
                 (
                     i

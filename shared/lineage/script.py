@@ -211,15 +211,18 @@ class Script:
     def expression(self, tokens: list[Token], place: Place) -> Relation | None:
         return self.rows([select(tokens[0]), *tokens], place)
 
-    def dynamic(self, text: str, place: Place, *, silent: bool = False) -> Relation | None:
-        """Read constant dynamic SQL where it is executed. silent: its rows go into variables."""
+    def dynamic(self, text: str, at: Token, place: Place, *, silent: bool = False) -> Relation | None:
+        """Read constant dynamic SQL where it is executed, at a token. silent: its rows go into variables."""
         if place.bodies >= MAX_BODIES:
             return None
         self.memory.last_rows = None
         self.memory.marks = 0
         before, self.silent = self.silent, silent
-        self._text(text, place.offset, place.routine, place.bodies + 1, place.path)
+        known = self.names.unknown
+        self._text(text, at.line + place.offset - 1, place.routine, place.bodies + 1, place.path)
         self.silent = before
+        if self.names.unknown > known:
+            self.findings.report(at, "dynamic SQL: the name of a table is not constant", place)
         return self.memory.last_rows
 
     def bind(self, text: str, position: int, value: Value) -> None:

@@ -18,7 +18,7 @@ from shared.lineage.parsing import first_error
 from shared.lineage.queries import Queries
 from shared.lineage.relations import Relation
 from shared.lineage.rewriting import compound, opened, prepared
-from shared.lineage.tables import Tables, tables_of
+from shared.lineage.tables import HOLE, Ref, Tables, tables_of
 from shared.lineage.tokens import instead, variables
 from shared.lineage.updates import Write
 from shared.lineage.words import word
@@ -147,7 +147,7 @@ class Statements:
         for write in writes:
             if any(write.rows.stars()) and not write.copies and not self._is_temporary(write):
                 queries.problem(f"the columns behind * for {write.ref.name} are not known")
-            edges += [(write.ref, c.name, c.value) for c in write.rows.columns()]
+            edges += [(write.ref, c.name, c.value) for c in write.rows.columns() if HOLE not in c.name.lower()]
         self.findings.keep(tables, edges, list(queries.problems), place, line)
         for write in writes:
             self._remember(write, replaced=supplied is not None)
@@ -200,6 +200,7 @@ class Statements:
 
     def loaded(self, moved: Moved, tokens: list[Token], place: Place) -> None:
         line = tokens[0].line + place.offset
+        moved = moved._replace(inputs=self._known(moved.inputs), outputs=self._known(moved.outputs))
         inputs, edges = list(moved.inputs), list[Edge]()
         if moved.query:
             tables, effect, problems = self._parsed_query(moved.query, place)
@@ -218,6 +219,12 @@ class Statements:
             if moved.is_file:
                 edges = [(moved.outputs[0], c, base.get(c) or {}) for c in listed]
         self.findings.keep(Tables(moved.kind, tuple(dict.fromkeys(inputs)), moved.outputs), edges, [], place, line)
+
+    def _known(self, files: tuple[Ref, ...]) -> tuple[Ref, ...]:
+        """Without those whose name in dynamic SQL is not constant."""
+        known = tuple(f for f in files if HOLE not in f.name.name)
+        self.names.unknown += len(files) - len(known)
+        return known
 
     def _parsed_query(self, tokens: list[Token], place: Place) -> tuple[Tables | None, Relation | None, list[str]]:
         try:

@@ -25,6 +25,8 @@ _TWO_LEVELS = frozenset({"mysql", "hive", "clickhouse", "teradata", "oracle", "s
 #: Spark: SELECT .. FROM parquet.`s3://bucket/path`
 _FILES = frozenset({"parquet", "csv", "json", "orc", "avro", "delta", "text", "binaryfile", "iceberg"})
 #: rows of the statement itself, and tables that hold nothing
+#: in a word: a part of dynamic SQL that is not constant
+HOLE = "_hole"
 _NO_TABLES = {"tsql": {"inserted", "deleted"}, "oracle": {"dual"}, "mysql": {"dual"}}
 
 
@@ -56,6 +58,7 @@ class Names:
         self._exact = bool(name) and dialect.normalization_strategy in (*fold, NormalizationStrategy.CASE_SENSITIVE)
         self.ignored = _NO_TABLES.get(name, set())
         self.synonyms: dict[str, TableName] = {}
+        self.unknown = 0  # names with a hole, so far
 
     @property
     def has_two_levels(self) -> bool:
@@ -91,7 +94,7 @@ class Names:
         if "/" in this.name and (parts[1].lower() in _FILES or (not parts[1] and self._dialect in ("duckdb", "tsql"))):
             return Ref(TableName((this.name,)))
         parts += [self.text(p) for p in (this.flatten() if isinstance(this, exp.Dot) else [this])]
-        if not parts[-1]:
+        if not parts[-1] or self._has_hole(parts):
             return None
         if parts[-1].startswith("#"):
             return Ref(TableName((parts[-1],)), temporary=True)
@@ -110,13 +113,18 @@ class Names:
         special = next((t.text for t in tokens if t.text in ("#", "@")), "")
         parts = [t.text if t.token_type.name in ("IDENTIFIER", "STRING") else self._fold(t.text) for t in tokens]
         parts = [p for p in parts if p not in (".", "#", "@")]
-        if not parts:
+        if not parts or self._has_hole(parts):
             return None
         if special:
             return Ref(TableName((f"{special}{parts[-1].lstrip('#@')}",)), temporary=True)
         parts = [q for p in parts for q in (p.split(".") if self._dialect == "bigquery" else [p]) if q]
         name = TableName(self._qualified(parts))
         return Ref(self.synonyms.get(str(name).casefold(), name))
+
+    def _has_hole(self, parts: list[str]) -> bool:
+        found = any(HOLE in p.lower() for p in parts)
+        self.unknown += found
+        return found
 
     def routine(self, tokens: list[Any]) -> TableName:
         """The name of a routine from its tokens: words, quoted names, dots."""

@@ -62,5 +62,9 @@ NOT_COLUMNS = _words("""
     current_date current_time current_timestamp current_user session_user localtime localtimestamp default null true
     false $action connect_by_isleaf connect_by_iscycle _partitiontime _partitiondate tg_op tg_table_name tg_table_schema
     sqlrowcount sqlfound sqlnotfound metadata$action metadata$isupdate metadata$row_id""")
+#: types of numbers: their text is a value without quotes
+NUMBERS = _words("""
+    NUMBER INT INTEGER BIGINT SMALLINT TINYINT NUMERIC DECIMAL FLOAT REAL DOUBLE PLS_INTEGER BINARY_INTEGER
+    SIMPLE_INTEGER NATURAL POSITIVE MONEY INT2 INT4 INT8 MEDIUMINT INT64 FLOAT64 BIGNUMERIC""")
 #: what can begin an entry of CREATE TABLE's list that is no column
 NO_COLUMN = _words("CONSTRAINT PRIMARY FOREIGN UNIQUE INDEX KEY CHECK LIKE PERIOD EXCLUDE FULLTEXT PROJECTION")
