@@ -124,7 +124,6 @@ class Stack(AbstractContextManager["Stack"]):
             "endpoint": self.url,
             "auth": "none",
             "hook": {"hub": HOOK},
-            "notifications": {"hub": NOTIFICATIONS},
         }
         document["limits"] = {**(document.get("limits") or {}), **self._waits}
         target = self.folder / "hookline.yaml"

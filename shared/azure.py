@@ -26,7 +26,7 @@ import msgspec
 
 from shared.azure_errors import hub_error, storage_error, storage_errors
 from shared.errors import DriverMissing, SettingsError
-from shared.settings import Hub, Secret, Settings
+from shared.settings import Hook, Secret, Settings
 from shared.telemetry import quiet_libraries
 
 if TYPE_CHECKING:
@@ -146,9 +146,9 @@ class Azure:
 
     # ---- Event Hubs, Key Vault
 
-    def hub_connection(self, hub: Hub | None = None) -> Connection:
-        """Where an event hub is (the hook by default). Raises SettingsError when nothing says so."""
-        hub = hub or self._hook()
+    def hub_connection(self) -> Connection:
+        """Where the hook's event hub is. Raises SettingsError when nothing says so."""
+        hub = self._hook()
         name = hub.connection
         if string := self._environ.get(name):
             return Connection(name, string=Secret(string))
@@ -245,7 +245,7 @@ class Azure:
         from azure.eventhub import EventHubProducerClient
 
         hub = self._hook()
-        connection = self.hub_connection(hub)
+        connection = self.hub_connection()
         options = {**HUB_OPTIONS, **self._hub_options}
         if connection.string is None:
             credential = self.credential(connection.client_id, managed=connection.managed)
@@ -261,7 +261,7 @@ class Azure:
                 fix="copy it again from the namespace's Shared access policies",
             ) from error
 
-    def _hook(self) -> Hub:
+    def _hook(self) -> Hook:
         if self._settings.purview.hook is None:
             raise SettingsError("no event hub is configured", where="purview.hook", fix="add `hook:` to hookline.yaml")
         return self._settings.purview.hook

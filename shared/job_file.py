@@ -125,6 +125,10 @@ class JobFileWriter:
         self._gzip.close()
         return footer
 
+    def drop(self) -> None:
+        """Leave the part unfinished; before `stream` is closed."""
+        self._gzip.close()
+
 
 def is_gzip(head: bytes) -> bool:
     return head[:2] == b"\x1f\x8b"

@@ -93,7 +93,7 @@ class App:
 
     @cached_property
     def secrets(self) -> Secrets:
-        return Secrets(self.azure.key_vault(), self.environ)
+        return Secrets(self.azure.key_vault(), self.environ, ttl=self.settings.secrets.ttl.total_seconds())
 
     @property
     def catalog(self) -> Catalog | None:

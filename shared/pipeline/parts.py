@@ -58,6 +58,7 @@ class PartWriter:
 
     def drop(self) -> None:
         """Forget the part at hand."""
+        self._writer.drop()
         self._file.close()
 
     def _close(self, *, last: bool, complete: bool = False, watermark: str = "") -> None:

@@ -24,11 +24,9 @@ from shared.settings.model import (
     INSTANCE_NAME,
     RESERVED_NAMES,
     Hook,
-    Hub,
     Instance,
     KeyVault,
     Limits,
-    Notifications,
     Purview,
     RawSettings,
     ReceiptSettings,
@@ -39,11 +37,9 @@ from shared.settings.secrets import Secret, Secrets, resolve
 
 __all__ = [
     "Hook",
-    "Hub",
     "Instance",
     "KeyVault",
     "Limits",
-    "Notifications",
     "Place",
     "Purview",
     "RawSettings",

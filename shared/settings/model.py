@@ -48,12 +48,15 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     pass
 
 
-class Hub(_Strict, frozen=True):
-    """An event hub. connection: name of the app setting (or prefix of the app settings) that says how to reach it."""
+class Hook(_Strict, frozen=True):
+    """The hub that Purview reads hook messages from.
+
+    connection: name of the app setting (or prefix of the app settings) that says how to reach it.
+    """
 
     namespace: str = ""
-    hub: str = ""
-    connection: str = ""
+    hub: str = "purview-hook"
+    connection: str = "PurviewHook"
 
     def __post_init__(self) -> None:
         if self.namespace and not _NAMESPACE.fullmatch(self.namespace):
@@ -70,21 +73,6 @@ class Hub(_Strict, frozen=True):
             )
 
 
-class Hook(Hub, frozen=True):
-    """The hub that Purview reads hook messages from."""
-
-    hub: str = "purview-hook"
-    connection: str = "PurviewHook"
-
-
-class Notifications(Hub, frozen=True):
-    """The hub that Purview writes entity notifications to."""
-
-    hub: str = "purview-notifications"
-    connection: str = "HooklineNotifications"
-    consumer_group: str = "hookline"
-
-
 class Purview(_Strict, frozen=True):
     """The account. `endpoint` is set where it is not https://<account>.purview.azure.com."""
 
@@ -92,7 +80,6 @@ class Purview(_Strict, frozen=True):
     endpoint: str = ""
     auth: Literal["managed_identity", "default", "none"] = "default"
     hook: Hook | None = None
-    notifications: Notifications | None = None
     collection: str = ""
 
     def __post_init__(self) -> None:

@@ -328,7 +328,6 @@ class World:
             "endpoint": running.url,
             "auth": "none",
             "hook": {"namespace": "hubtest.example.net"},
-            "notifications": {"namespace": "hubtest.example.net"},
         }
         self.limits: dict[str, Any] = {}
         self.receipts: dict[str, Any] = {}

@@ -17,7 +17,7 @@ from local.azurite import Azurite
 from local.event_hubs import EventHubs, Fault, running
 from shared.azure import Azure
 from shared.errors import HubBusy, SettingsError, StorageBusy
-from shared.settings import Hook, KeyVault, Notifications, Purview, Settings
+from shared.settings import Hook, KeyVault, Purview, Settings
 from tests.support.storage_faults import Fault as StorageFault
 from tests.support.storage_faults import FaultyNetwork
 
@@ -299,8 +299,6 @@ def test_where_a_hub_is() -> None:
     assert (by_setting.address, by_setting.client_id) == ("a.servicebus.windows.net", "c")
     by_file = Azure({}, hooked(namespace="contoso.servicebus.windows.net")).hub_connection()
     assert by_file.address == "contoso.servicebus.windows.net"
-    notifications = Notifications(namespace="other-ns.servicebus.windows.net")
-    assert Azure({}, hooked()).hub_connection(notifications).address == "other-ns.servicebus.windows.net"
     with pytest.raises(SettingsError, match="no Event Hubs namespace"):
         Azure({}, hooked()).hub_connection()
     with pytest.raises(SettingsError, match="no event hub is configured"):

@@ -31,7 +31,6 @@ from shared.settings import (
     Instance,
     KeyVault,
     Limits,
-    Notifications,
     Place,
     Purview,
     ReceiptSettings,
@@ -157,7 +156,6 @@ def test_settings_pages_have_yaml() -> None:
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "purview": Purview,
     "purview.hook": Hook,
-    "purview.notifications": Notifications,
     "secrets": KeyVault,
     "limits": Limits,
     "receipts": ReceiptSettings,

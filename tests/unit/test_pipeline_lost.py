@@ -295,8 +295,7 @@ def notice(operation: str, type_name: str, name: str, *, time: int = 4_000_000_0
     return json.dumps({"message": {"operationType": operation, "eventTime": time, "entity": said}}).encode()
 
 
-def test_no_notification_hub_at_all(world: World, crm: System) -> None:
-    del world.purview["notifications"]
+def test_no_notification_at_all(world: World, crm: System) -> None:
     world.deliver = lambda _: []
     world.scan("crm")
     world.settle(waits=0)

@@ -54,7 +54,7 @@ def test_the_example_is_valid_and_shows_every_default() -> None:
         line.replace("# ", "", 1) for line in text.splitlines() if line.lstrip().startswith("# ") and ": " in line
     ]
     keys = {line.split(":")[0].strip() for line in options}
-    assert {"auth", "endpoint", "consumer_group", "delete_limit", "full_refresh", "operations_per_second"} <= keys
+    assert {"auth", "endpoint", "collection", "delete_limit", "full_refresh", "operations_per_second"} <= keys
     whole = yaml.safe_load(_uncommented(text))
     for section, struct in (
         ("limits", settings.limits),
