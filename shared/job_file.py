@@ -36,6 +36,8 @@ MAX_LINE = 8 * 1024 * 1024
 SAMPLE = 2_000
 #: Windows tools put it in front of UTF-8
 _BOM = b"\xef\xbb\xbf"
+#: read at once: a few hundred records
+_BLOCK = 1 << 16
 
 
 class Header(
@@ -84,8 +86,9 @@ class Footer(
 
 
 _encode = msgspec.json.Encoder().encode
-_decode_record = msgspec.json.Decoder(Record).decode
-_decode_line = msgspec.json.Decoder(Header | Record | Footer).decode
+_line_decoder = msgspec.json.Decoder(Header | Record | Footer)
+_decode_line = _line_decoder.decode
+_decode_block = _line_decoder.decode_lines
 _decode_header = msgspec.json.Decoder(Header).decode
 #: what a decoder raises: not JSON or not of the shape, not UTF-8, nested without end
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -134,19 +137,28 @@ def is_gzip(head: bytes) -> bool:
     return head[:2] == b"\x1f\x8b"
 
 
-def lines(file: BinaryIO, where: str) -> Iterator[bytes]:
-    """Lines of a gzip or plain JSON Lines file, newline included. Raises BadInput when it is damaged."""
+def blocks(file: BinaryIO, where: str) -> Iterator[bytes]:
+    """A gzip or plain JSON Lines file in blocks of whole lines. Raises BadInput: damaged, or a line too long."""
     buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(file, 1 << 20)  # type: ignore[type-var]
     packed = is_gzip(buffered.peek(2)[:2])
     # around GzipFile as well: its own readline is Python, and half as fast
     stream = io.BufferedReader(gzip.GzipFile(fileobj=buffered), 1 << 16) if packed else buffered
     number = 0
     try:
-        while line := stream.readline(MAX_LINE + 1):
-            number += 1
-            if len(line) > MAX_LINE:
-                raise BadInput(f"line {number} is longer than {MAX_LINE:,} bytes", where=where, fix="split the record")
-            yield line.removeprefix(_BOM) if number == 1 else line
+        while block := stream.read1(_BLOCK):
+            if not number:
+                block = block.removeprefix(_BOM)
+            whole = block.rfind(b"\n") + 1
+            if whole:
+                number += block.count(b"\n")
+                yield block[:whole]
+            if begun := block[whole:]:
+                number += 1
+                line = begun + stream.readline(MAX_LINE + 1 - len(begun))
+                if len(line) > MAX_LINE:
+                    what = f"line {number} is longer than {MAX_LINE:,} bytes"
+                    raise BadInput(what, where=where, fix="split the record")
+                yield line
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadInput(
             f"the file is damaged or cut off ({error})",
@@ -158,6 +170,12 @@ def lines(file: BinaryIO, where: str) -> Iterator[bytes]:
             buffered.detach()  # or it would close a file that is not ours
 
 
+def lines(file: BinaryIO, where: str) -> Iterator[bytes]:
+    """Lines of a gzip or plain JSON Lines file, newline included. Raises BadInput like `blocks`."""
+    for block in blocks(file, where):
+        yield from io.BytesIO(block)
+
+
 def verify(file: BinaryIO, where: str) -> tuple[Header, Footer]:
     """Read a whole job file and check it: header, every line counted and digested, footer.
 
@@ -165,30 +183,28 @@ def verify(file: BinaryIO, where: str) -> tuple[Header, Footer]:
     """
     digest = hashlib.blake2b(digest_size=16)
     header: Header | None = None
-    footer: Footer | None = None
     count, held = 0, b""
     again = "scan the instance again; job files are not for editing (write plain records without header and footer)"
-    for line in lines(file, where):
+    for block in blocks(file, where):
         if header is None:
-            header = _header(line, where)
-            continue
-        if held:
-            digest.update(held)
-            count += 1
-        held = line
+            first, _, block = block.partition(b"\n")  # noqa: PLW2901
+            header = _header(first, where)
+            if not block:
+                continue
+        digest.update(held)
+        last_line = block.rfind(b"\n", 0, -1) + 1
+        digest.update(memoryview(block)[:last_line])
+        held = block[last_line:]
+        count += _lines_in(block)
     if header is None:
         raise BadInput("the file is empty", where=where, fix="upload it again")
     try:
-        last = _decode_line(held) if held else None
+        footer = _decode_line(held) if held else None
     except _NOT_JSON:
-        last = None
-    if not isinstance(last, Footer):
-        raise BadInput(
-            f"the job file has no footer: it was cut off after {count + bool(held)} records",
-            where=where,
-            fix=again,
-        )
-    footer = last
+        footer = None
+    if not isinstance(footer, Footer):
+        raise BadInput(f"the job file has no footer: it was cut off after {count} records", where=where, fix=again)
+    count -= 1
     if footer.count != count or footer.digest != digest.hexdigest():
         raise BadInput(
             f"the job file was changed after it was written: {count} records, its footer says {footer.count}"
@@ -197,6 +213,10 @@ def verify(file: BinaryIO, where: str) -> tuple[Header, Footer]:
             fix=again,
         )
     return header, footer
+
+
+def _lines_in(block: bytes) -> int:
+    return block.count(b"\n") + (not block.endswith(b"\n"))
 
 
 def _header(line: bytes, where: str) -> Header:
@@ -229,10 +249,26 @@ def peek_header(head: bytes) -> Header | None:
 
 def read(file: BinaryIO, where: str) -> Iterator[Found | Refusal]:
     """Records of a job file (run `verify` first) or of plain JSON Lines records, with their line numbers."""
-    decode = _decode_line
-    for number, line in enumerate(lines(file, where), 1):
+    number = 0
+    for block in blocks(file, where):
+        count = _lines_in(block)
         try:
-            record = decode(line)
+            records = _decode_block(block)
+        except _NOT_JSON:
+            records = []
+        if len(records) == count:
+            for place, record in enumerate(records, number + 1):
+                if not isinstance(record, (Header, Footer)):
+                    yield Found(record, place)
+        else:  # a line that is blank, or no record
+            yield from _one_by_one(block, number + 1)
+        number += count
+
+
+def _one_by_one(block: bytes, first: int) -> Iterator[Found | Refusal]:
+    for number, line in enumerate(io.BytesIO(block), first):
+        try:
+            record = _decode_line(line)
         except _NOT_JSON as error:
             if line.isspace():
                 continue
@@ -244,6 +280,5 @@ def read(file: BinaryIO, where: str) -> Iterator[Found | Refusal]:
                 sample=redact(line[: 4 * SAMPLE].decode("utf-8", "replace"))[:SAMPLE],
             )
             continue
-        if isinstance(record, (Header, Footer)):
-            continue
-        yield Found(record, number)
+        if not isinstance(record, (Header, Footer)):
+            yield Found(record, number)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
+
 from shared.atlas.bounds import custom_attributes
 from shared.atlas.closure import Closure, Draft, closure, deletion, encode, reference, update
 from shared.atlas.refusals import refusal, where
@@ -54,21 +56,29 @@ class Checks:
         problem = self._rules.check(draft.top, [*draft.members, *draft.referred] if draft.referred else draft.members)
         if problem is not None:
             return [refusal(place, problem.rule, problem.reason, problem.fix, draft.top)]
-        made = closure(draft, place=place, volatile=custom_attributes(volatile) if volatile else None, stub=stub)
+        made = closure(draft, place, custom_attributes(volatile) if volatile else None, stub)
         if made.size > self._room and (refused := self._oversize(made, draft)):
             return refused
-        if not stub:
-            identity, said = hash(made.name), hash((made.stable or made.body, made.referred, made.members))
-            seen = self._seen.get(identity) or self._seen_before.get(identity)
-            if seen is None:
-                if len(self._seen) >= REMEMBERED:
-                    self._seen, self._seen_before = {}, self._seen
-            elif seen[0] == said:
-                return []
-            elif repeats == "refuse":
-                reason = f"{made.name.type_name} {made.name.qualified_name} differs from {where(seen[1])}"
-                return [refusal(place, "duplicate-qualified-name", reason, "keep one of the two", draft.top)]
-            self._seen[identity] = (said, place)
+        return [made] if stub else self.once(made, place, repeats)
+
+    def fits(self, made: Closure) -> bool:
+        return made.size <= self._room
+
+    def once(self, made: Closure, place: int | str, repeats: Repeats) -> Made:
+        """A closure that has passed the rules. An empty list: the same has been said before."""
+        said = hash((made.stable or made.body, made.referred, made.members))
+        identity, remembered = hash(made.name), self._seen
+        seen = remembered.get(identity) or self._seen_before.get(identity)
+        if seen is None:
+            if len(remembered) >= REMEMBERED:
+                self._seen, self._seen_before = remembered, _ = {}, remembered
+        elif seen[0] == said:
+            return []
+        elif repeats == "refuse":
+            reason = f"{made.name.type_name} {made.name.qualified_name} differs from {where(seen[1])}"
+            top = msgspec.Raw(made.stable or made.body)
+            return [refusal(place, "duplicate-qualified-name", reason, "keep one of the two", top)]
+        remembered[identity] = said, place
         return [made]
 
     def update(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from typing import Any, Literal
+from zlib import crc32
 
 import msgspec
 
@@ -41,6 +42,7 @@ class Draft(msgspec.Struct, gc=False):
     referred: entities that it reaches by guid
     refers:   to whom `top` refers by typeName and uniqueAttributes
     owns:     the members are parts of the asset, and gone when it does not list them any more
+    name:     of `top`, for who knows it already
     """
 
     top: Entity
@@ -48,9 +50,10 @@ class Draft(msgspec.Struct, gc=False):
     referred: Sequence[Entity] = ()
     refers: tuple[Target, ...] = ()
     owns: bool = True
+    name: Name | None = None
 
 
-class Closure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Closure(msgspec.Struct, frozen=True, gc=False):
     """What the funnel carries from records to messages.
 
     body:     JSON of the top-level entity; of {typeName, uniqueAttributes} for a delete; members of the message for an
@@ -96,17 +99,19 @@ class Closure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def key(name: Name) -> int:
     """64 bits that stand for (typeName, qualifiedName) in snapshots and receipts."""
-    text = f"{name.type_name}\0{name.qualified_name}".encode(errors="surrogatepass")
+    text = f"{name.type_name}\0{name.qualified_name}".encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
 def guid(name: Name) -> str:
     """A negative guid that depends on nothing but the name, so that the same asset always gives the same bytes.
 
-    40 bits of the name and five zeros: stays inside a signed 64-bit number, as Atlas's own ids do.
+    A checksum of the name and five zeros: stays inside a signed 64-bit number, as Atlas's own ids do. It only has to
+    differ within one message; where it does not, `messages.Packer` opens another.
     Atlas takes any guid that starts with "-" as unassigned (AtlasTypeUtil.isUnAssignedGuid).
     """
-    return f"-{key(name) >> 24}00000"
+    text = f"{name.type_name}\0{name.qualified_name}".encode("utf-8", "surrogatepass")
+    return f"-{crc32(text)}00000"
 
 
 def child_guid(parent: str, number: int) -> str:
@@ -128,31 +133,20 @@ def reference_by_guid(guid: str, type_name: str) -> Entity:
     return {"guid": guid, "typeName": type_name}
 
 
-def closure(
-    draft: Draft, *, place: int | str = "", volatile: dict[str, str] | None = None, stub: bool = False
-) -> Closure:
+def closure(draft: Draft, place: int | str = "", volatile: dict[str, str] | None = None, stub: bool = False) -> Closure:
     """Encode a checked draft once; everything after this works on bytes.
 
     volatile: customAttributes that are sent but do not count as content.
     """
     top = draft.top
-    name = Name(top["typeName"], top["attributes"]["qualifiedName"])
+    name = draft.name or Name(top["typeName"], top["attributes"]["qualifiedName"])
     body = encode(top)
     stable = b""
     if volatile:
         stable = body
         body = encode({**top, "customAttributes": {**top.get("customAttributes", {}), **volatile}})
     if not draft.members and not draft.referred:
-        return Closure(
-            name=name,
-            body=body,
-            size=len(body) + 1,
-            guid=top["guid"],
-            refers=draft.refers,
-            stable=stable,
-            place=place,
-            stub=stub,
-        )
+        return Closure(name, body, len(body) + 1, top["guid"], draft.refers, stable=stable, place=place, stub=stub)
     members = tuple([encode(member) for member in draft.members])
     referred = b",".join([b'"%b":%b' % (entity["guid"].encode(), encode(entity)) for entity in draft.referred])
     child_type = draft.members[0]["typeName"] if members and draft.owns else ""

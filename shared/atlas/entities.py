@@ -18,6 +18,7 @@ from shared.atlas.bounds import custom_attributes, labels, text
 from shared.atlas.closure import Draft, Entity, Target, child_guid, guid, reference, reference_by_guid, target
 from shared.atlas.column_mapping import Edge, column_mappings
 from shared.naming import Level, Name, NameRefused, Naming
+from shared.naming.system import Spelled
 from shared.records import Address, Column, Container, Dataset, ForeignKey, Process, Report
 from shared.settings.redact import redact
 
@@ -43,7 +44,7 @@ class Entities:
 
     def __init__(self, naming: Naming) -> None:
         self.naming = naming
-        self._besides: dict[tuple[str, str, tuple[str, ...], str], _Beside] = {}
+        self._besides: dict[Spelled, _Beside] = {}
 
     def container(self, record: Container) -> Draft:
         draft, _ = self._draft(record.address, record)
@@ -84,7 +85,8 @@ class Entities:
             ]
         elif columns:  # files and reports have no columns of their own; so at least their names are shown
             custom = {"columns": ", ".join([_shown(column) for column in columns]), **custom}
-        _set_custom(draft.top, custom)
+        if custom:
+            _set_custom(draft.top, custom)
         return draft
 
     def process(self, record: Process, inputs: list[Name], outputs: list[Name], edges: list[Edge]) -> Iterator[Draft]:
@@ -115,28 +117,26 @@ class Entities:
         for number, mapping in enumerate(mappings[1:], 2):
             part = Name(first.top["typeName"], f"{attributes['qualifiedName']}/{number}")
             changed = {**attributes, "qualifiedName": part.qualified_name, "columnMapping": mapping}
-            yield Draft({**first.top, "guid": guid(part), "attributes": changed}, refers=first.refers)
+            yield Draft({**first.top, "guid": guid(part), "attributes": changed}, refers=first.refers, name=part)
 
     # ---- what all assets have
 
     def _draft(self, address: Address, record: Container | Dataset | Report | Process | None) -> tuple[Draft, Level]:
-        name = self.naming.name(address)
+        spelled = self.naming.at(address)
+        name = self.naming.named(address, spelled)
+        beside = self._besides.get(spelled)
+        if beside is None:
+            beside = self._beside(address, spelled)
+            if len(self._besides) >= _REMEMBERED:
+                self._besides.clear()
+            self._besides[spelled] = beside
         path = address.path
-        if path:
-            around = (address.platform, address.host, path[:-1], address.type)
-            beside = self._besides.get(around)
-            if beside is None:
-                beside = self._beside(address)
-                if len(self._besides) >= _REMEMBERED:
-                    self._besides.clear()
-                self._besides[around] = beside
-        else:
-            beside = self._beside(address)
         attributes: dict[str, Any] = {
             "name": path[-1] if path else address.host,
             "qualifiedName": name.qualified_name,
-            **beside.fixed,
         }
+        if beside.fixed:
+            attributes |= beside.fixed
         if beside.varying:
             for attribute, template in beside.varying.items():
                 attributes[attribute] = template.format(platform=address.platform, host=address.host, name=address.name)
@@ -152,16 +152,16 @@ class Entities:
                 top["labels"] = tags
             if record.classifications:
                 top["classifications"] = [{"typeName": c} for c in dict.fromkeys(record.classifications)]
-        return Draft(top, refers=beside.refers), beside.level
+        return Draft(top, refers=beside.refers, name=name), beside.level
 
-    def _beside(self, address: Address) -> _Beside:
-        level = self.naming.level(address)
+    def _beside(self, address: Address, spelled: Spelled) -> _Beside:
+        level = spelled.level
         if level is None:
             raise NameRefused(f"{address} has no entity of its own")
         known = {"platform": address.platform, "host": address.host}
         varying = {attribute: template for attribute, template in level.required.items() if "{name}" in template}
         fixed = {a: template.format(**known) for a, template in level.required.items() if a not in varying}
-        above = self.naming.parent(address) if level.parent_attribute else None
+        above = spelled.parent if level.parent_attribute else None
         if above is None:
             return _Beside(level, fixed, varying, None, ())
         parent = self.naming.name(above)

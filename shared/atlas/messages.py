@@ -56,40 +56,45 @@ class Packer:
 
     def _start(self) -> None:
         self._bodies: list[bytes] = []  # of the top-level entities
-        self._refers: list[tuple[int, tuple[Target, ...]]] = []  # which body refers to whom by name
+        self._refers: list[tuple[tuple[Target, ...], list[int]]] = []  # who is referred to by name, by which bodies
+        self._to: tuple[Target, ...] = ()  # the last of these: neighbours in a schema share the very tuple
         self._referred: list[bytes] = []
         self._here: dict[str, Name] = {}  # by guid: the assets in this message
+        self._travelling = 0  # entities in `referred`
         self._rest_of = ""  # guid of the table whose columns this message began with
         self._rest = Name("", "")  # the last of those columns
-        self._entities = 0
         self._size = self._frame
 
     def add(self, closure: Closure) -> Sequence[Message]:
         """Take one closure; the messages that had to be closed for it, if any."""
-        members, guid, bodies = closure.members, closure.guid, self._bodies
+        members, guid, bodies, operation = closure.members, closure.guid, self._bodies, closure.operation
         closed: Sequence[Message] = ()
         if bodies and (
             len(bodies) + 1 + len(members) > self._max_entities
             or self._size + closure.size > self._max_bytes
-            or closure.operation != self._operation
-            or closure.operation == "update"
+            or operation != self._operation
+            or operation == "update"
             or guid in self._here
             or guid == self._rest_of
         ):
             closed = (self._close(),)
             bodies = self._bodies
-        self._operation = closure.operation
-        if closure.refers:
-            self._refers.append((len(bodies), closure.refers))
+        self._operation = operation
+        if refers := closure.refers:
+            if refers is self._to:
+                self._refers[-1][1].append(len(bodies))
+            else:
+                self._to = refers
+                self._refers.append((refers, [len(bodies)]))
         bodies.append(closure.body)
         self._here[guid] = closure.name
-        if closure.referred:
-            self._referred.append(closure.referred)
+        if closure.entities != 1:
+            self._travelling += closure.entities - 1 - len(members)
+            if closure.referred:
+                self._referred.append(closure.referred)
         if not members:
-            self._entities += closure.entities
             self._size += closure.size
             return closed
-        self._entities += closure.entities - len(members)
         self._size += len(closure.body) + len(closure.referred) + 2
         return (*closed, *self._add_members(closure))
 
@@ -104,7 +109,6 @@ class Packer:
                 body = member.replace(by_guid, by_name)
                 self._rest_of = closure.guid
             self._bodies.append(body)
-            self._entities += 1
             self._size += len(body) + 1
             if by_name:
                 child = closure.children[number] if closure.children else ""
@@ -116,16 +120,17 @@ class Packer:
     def _close(self) -> Message:
         bodies, here = self._bodies, self._here
         if self._operation == "create":
-            for number, refers in self._refers:
+            for refers, numbers in self._refers:
                 for target in refers:
                     if target.guid in here and here[target.guid] == target.name:
                         by_guid, by_name = _beginnings(target.name, target.guid)
-                        bodies[number] = bodies[number].replace(by_name, by_guid)
+                        for number in numbers:
+                            bodies[number] = bodies[number].replace(by_name, by_guid)
         message = Message(
             body=self._envelope(self._operation, b",".join(bodies), b",".join(self._referred)),
             operation=self._operation,
             names=tuple(here.values()) or (self._rest,),
-            entities=self._entities,
+            entities=len(bodies) + self._travelling,
         )
         self._start()
         return message

@@ -25,7 +25,7 @@ _SOMETIMES = frozenset(("relationshipAttributes", "customAttributes"))
 _NONE: Mapping[str, Any] = {}
 
 
-class _Shape(msgspec.Struct, frozen=True, gc=False):
+class _Shape(msgspec.Struct):
     """What is left to check.
 
     fields:  how many fields the entity has besides customAttributes; which they are follows from it
@@ -33,6 +33,8 @@ class _Shape(msgspec.Struct, frozen=True, gc=False):
     others:  (name, bool or int, smallest, greatest) of the attributes that are no text
     links:   relationship name -> typeNames (with the relationshipType, if given) of references that have passed
     custom:  keys of custom attributes that have passed
+    passed:  the very relationships that passed last, and among which guids (None: they need none); entities that lie
+             beside each other share them, so they are looked at once
     """
 
     fields: int
@@ -40,6 +42,7 @@ class _Shape(msgspec.Struct, frozen=True, gc=False):
     others: tuple[tuple[str, Any, int, int], ...]
     links: dict[str, set[Any]]
     custom: set[str]
+    passed: tuple[Any, Any] = (None, None)
 
 
 class Shapes:
@@ -75,10 +78,17 @@ class Shapes:
             return False
         if guid[0] != "-" or not guid[1:].isdecimal() or len(guid) > 64:
             return False
-        for other, python_type, low, high in shape.others:
-            value = attributes[other]
-            if type(value) is not python_type or not low <= value <= high:
-                return False
+        if shape.others:
+            for other, python_type, low, high in shape.others:
+                value = attributes[other]
+                if type(value) is not python_type or not low <= value <= high:
+                    return False
+        passed, among = shape.passed
+        return (passed is related and (among is None or among is guids)) or self._pass_links(shape, related, guids)
+
+    @staticmethod
+    def _pass_links(shape: _Shape, related: Mapping[str, Any], guids: Mapping[str, str] | None) -> bool:
+        among = None
         for link, target in related.items():
             token = target["typeName"]
             if len(target) != 2:
@@ -90,11 +100,13 @@ class Shapes:
             if "guid" in target:
                 if guids is None or guids[target["guid"]] != target["typeName"]:
                     return False
+                among = guids
             else:
                 unique = target["uniqueAttributes"]
                 key = unique["qualifiedName"]
                 if len(unique) != 1 or not key or key.isspace() or len(key) > _TEXT or not key.isascii():
                     return False
+        shape.passed = related, among
         return True
 
     def pass_closure(self, top: Mapping[str, Any], referred: Any) -> bool:

@@ -23,6 +23,7 @@ from shared.atlas.problems import Problem
 from shared.atlas.refusals import masked, refusal
 from shared.atlas.rules import Rules
 from shared.atlas.spool import Spool, Waiting
+from shared.atlas.stencil import Stencils
 from shared.atlas.stubs import VIEWS, Known, Stubs
 from shared.naming import Name, NameRefused, Naming
 from shared.records import (
@@ -67,6 +68,7 @@ class Transform:
         self._repeats = options.repeats
         self._entities = Entities(naming)
         self._checks = Checks(rules, options.max_bytes)
+        self._stencils = Stencils(naming, self._entities)
         self._stubs = Stubs(naming, self._entities, self._checks, known)
         self._beside: object = None  # what the last dataset refers to; the same object for all beside it
         self._latest: dict[int, tuple[str, int]] = {}  # of each statement: time, and number in the spool
@@ -114,19 +116,29 @@ class Transform:
         if self._adopt:
             made = self._described(record, place)
         else:
-            draft = self._entities.dataset(record)
-            made = self._checks.create(draft, place, volatile=record.statistics, repeats=self._repeats)
+            made = self._built(record, place)
             if not made:
                 self.repeated += 1
             elif isinstance(made[0], Refusal):
                 return made
-            if draft.refers is not self._beside:
-                self._beside = draft.refers
+            elif made[0].refers is not self._beside:
+                self._beside = made[0].refers
                 made = self._stubs.above(record.address, place) + made
         if record.address.type in VIEWS:
             self._stubs.is_view(record.address)
         if record.inputs or (isinstance(record, Dataset) and record.sql):
             spool.add(Waiting(place, flows.derived(record), derived=True))
+        return made
+
+    def _built(self, record: Dataset | Report, place: int | str) -> Made:
+        if isinstance(record, Dataset):
+            filled = self._stencils.fill(record, place)
+            if filled is not None and self._checks.fits(filled):
+                return self._checks.once(filled, place, self._repeats)
+        draft = self._entities.dataset(record)
+        made = self._checks.create(draft, place, volatile=record.statistics, repeats=self._repeats)
+        if isinstance(record, Dataset) and passed(made):
+            self._stencils.learn(record, draft)
         return made
 
     def _container(self, record: Container, place: int | str) -> Made:

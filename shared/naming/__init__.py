@@ -53,30 +53,51 @@ class Naming:
 
     def name(self, address: Address) -> Name:
         """The typeName and qualifiedName of what lies at `address`."""
+        return self.named(address, self.at(address))
+
+    def named(self, address: Address, spelled: Spelled) -> Name:
+        """The same, for who has asked for `at(address)` already."""
         path = address.path
         if path:
-            spelled = self._spelled.get((address.platform, address.host, address.type, path[:-1]))
-            if spelled is not None:
-                leaf = path[-1]
-                # Most names are identifiers: nothing to escape, nothing to refuse, nothing to normalise.
-                if leaf.isidentifier() and len(leaf) <= _SHORT and spelled.plain:
-                    return Name(spelled.type_name, spelled.prefix + leaf + spelled.tail)
-            else:
-                spelled = self._spell(address)
-        else:
-            spelled = self._spell(address)
-        return self._named(address, spelled)
+            leaf = path[-1]
+            # Most names are identifiers: nothing to escape, nothing to refuse, nothing to normalise.
+            if spelled.plain and len(leaf) <= _SHORT and leaf.isidentifier():
+                return Name(spelled.type_name, spelled.prefix + leaf + spelled.tail)
+        if spelled.level is None:
+            raise NameRefused(
+                f"{shown(address)}: it has no entity of its own, it is a part of the names of what lies in it",
+                fix="name what lies in it, or the database around it",
+            )
+        leaf = spelled.escape(checked(path[-1], "its name", address)) if path else ""
+        full = spelled.prefix + leaf + spelled.tail
+        return Name(
+            spelled.type_name, fits(normalise(spelled.type_name, full) if spelled.normalises else full, address)
+        )
+
+    def at(self, address: Address) -> Spelled:
+        """What all addresses beside this one share."""
+        path = address.path
+        if not path:
+            return self._systems.spell(address)
+        beside = address.platform, address.host, address.type, path[:-1]
+        spelled = self._spelled.get(beside)
+        if spelled is None:
+            spelled = self._systems.spell(address)
+            if len(self._spelled) >= _CACHED:
+                self._spelled.clear()
+            self._spelled[beside] = spelled
+        return spelled
 
     def level(self, address: Address) -> Level | None:
         """What the address type is in Purview; None for a part of the path that has no entity of its own.
 
         rdbms_* knows no schemas: there a schema is a part of its tables' names and nothing else.
         """
-        return self._at(address).level
+        return self.at(address).level
 
     def parent(self, address: Address) -> Address | None:
         """The address of what the entity names as its parent; None at the top, and for types that name none."""
-        return self._at(address).parent
+        return self.at(address).parent
 
     def column(self, address: Address, column_name: str) -> Name:
         """Name of a column of the dataset at `address`; a nested one is named by its path, `order.customer.id`."""
@@ -92,36 +113,8 @@ class Naming:
             full = normalise(type_name, full)
         return Name(type_name, fits(full, address))
 
-    def _at(self, address: Address) -> Spelled:
-        path = address.path
-        if not path:
-            return self._spell(address)
-        spelled = self._spelled.get((address.platform, address.host, address.type, path[:-1]))
-        return self._spell(address) if spelled is None else spelled
-
-    def _spell(self, address: Address) -> Spelled:
-        """What all addresses beside this one share, put together and kept."""
-        spelled = self._systems.spell(address)
-        if address.path:
-            if len(self._spelled) >= _CACHED:
-                self._spelled.clear()
-            self._spelled[address.platform, address.host, address.type, address.path[:-1]] = spelled
-        return spelled
-
-    def _named(self, address: Address, spelled: Spelled) -> Name:
-        if spelled.level is None:
-            raise NameRefused(
-                f"{shown(address)}: it has no entity of its own, it is a part of the names of what lies in it",
-                fix="name what lies in it, or the database around it",
-            )
-        leaf = spelled.escape(checked(address.path[-1], "its name", address)) if address.path else ""
-        full = spelled.prefix + leaf + spelled.tail
-        return Name(
-            spelled.type_name, fits(normalise(spelled.type_name, full) if spelled.normalises else full, address)
-        )
-
     def _column_names(self, address: Address) -> tuple[Address, str, str, str, Spelled]:
-        spelled = self._at(address)
+        spelled = self.at(address)
         level = spelled.level
         if level is None or not level.column_type:
             raise NameRefused(

@@ -32,8 +32,10 @@ _OVERRIDE_FIELDS = frozenset(("host", "platform"))
 _parse = functools.lru_cache(maxsize=1024)(Template.parse)
 
 
-class Spelled(msgspec.Struct, frozen=True, kw_only=True):
+class Spelled(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What addresses beside each other share: everything of their names but the last part of the path.
+
+    Compared by identity: as long as `Naming.at` keeps one, it gives the same object for all of them.
 
     plain:      a last part that is an identifier can be put between prefix and tail as it is.
     normalises: Purview changes more in such names than the braces that are escaped anyway.

@@ -76,13 +76,16 @@ def closures(
                 max_bytes=limits.message_bytes,
             ),
         )
-        for item in work.run(reading.found):
-            if isinstance(item, Refusal):
-                result.refused += 1
-            else:
-                result.assets += 1
-            result.records = work.records
-            yield item
+        assets = 0
+        try:
+            for item in work.run(reading.found):
+                if isinstance(item, Refusal):
+                    result.refused += 1
+                else:
+                    assets += 1
+                yield item
+        finally:
+            result.records, result.assets = work.records, assets
     except BadInput as error:
         result.refused += 1
         yield Refusal(place=error.where or str(path), rule="file", reason=error.what, fix=error.fix)
@@ -105,8 +108,8 @@ def messages(
     for item in closures(path, settings=settings, bases=bases, result=result):
         if isinstance(item, Refusal):
             refused(item)
-        else:
-            yield from packer.add(item)
+        elif closed := packer.add(item):
+            yield from closed
     yield from packer.flush()
 
 
