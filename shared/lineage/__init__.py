@@ -54,8 +54,12 @@ def analyze(
                       with sqlglot's general grammar
     default_database, default_schema: for names that do not say
     schemas:          table name -> column name -> type, for stars, positions and unqualified columns
-    budget_seconds:   the statements not reached by then are a problem
+    budget_seconds:   of CPU time; the statements not reached by then are a problem
     """
+    from shared.lineage import room
     from shared.lineage.script import Script  # sqlglot takes 0.1 s to import; most callers never meet SQL
 
-    return Script(sql, dialect, default_database or "", default_schema or "", schemas, budget_seconds).read()
+    def read() -> ScriptLineage:
+        return Script(sql, dialect, default_database or "", default_schema or "", schemas, budget_seconds).read()
+
+    return room.run(read) if room.needed(sql) else read()

@@ -41,6 +41,7 @@ class Findings:
         self.entries: list[tuple[Entry, Header | None]] = []
         self.problems: list[tuple[Problem, Header | None]] = []
         self.dropped = 0
+        self.dropped_about: About = "columns"
         self.ends: dict[int, tuple[Header, int]] = {}
         self.last_returned: dict[int, Relation] = {}
 
@@ -51,6 +52,7 @@ class Findings:
     def problem(self, line: int, reason: str, routine: Header | None = None, about: About = "statement") -> None:
         if len(self.problems) >= MAX_PROBLEMS:
             self.dropped += 1
+            self.dropped_about = about if about == "statement" else self.dropped_about
         else:
             self.problems.append((Problem(f"line {line}", reason, about), routine))
 
@@ -92,7 +94,8 @@ class Findings:
             everything.add(entry)
             shares.setdefault(id(routine) if routine else 0, Flow(self.names, self.texts)).add(entry)
         if self.dropped:
-            self.problems.append((Problem("the whole script", f"{self.dropped} more problems are not listed"), None))
+            more = f"{self.dropped} more problems are not listed"
+            self.problems.append((Problem("the whole script", more, self.dropped_about), None))
         routines = [
             self._routine(header, end, shares.get(key, Flow(self.names, self.texts)))
             for key, (header, end) in self.ends.items()

@@ -27,12 +27,12 @@ class Texts:
 
     def __init__(self, dialect: str) -> None:
         self._dialect = dialect
-        self._made: dict[int, str] = {}
+        self._made: dict[int, tuple[object, str]] = {}  # with the node, so that no other one gets its number
 
     def of(self, node: object) -> str:
         if id(node) not in self._made:
-            self._made[id(node)] = text_of(node, self._dialect)
-        return self._made[id(node)]
+            self._made[id(node)] = (node, text_of(node, self._dialect))
+        return self._made[id(node)][1]
 
 
 class Columns:

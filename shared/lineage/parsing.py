@@ -13,14 +13,20 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ErrorLevel, ParseError, TokenError
 from sqlglot.tokenizer_core import Token
 
-from shared.lineage.bounds import too_deep
+from shared.lineage.bounds import allowed_nodes, too_deep
 from shared.lineage.dialects import canonical
 from shared.lineage.tokens import select
+from shared.lineage.words import word
 
 _MISSING = re.compile(r"^Required keyword: '\w+' missing for <class '[\w.]*\.(\w+)'>")
 #: tried in this order where the dialect's own grammar fails
 _NEAREST = ("postgres", "tsql", "snowflake", "databricks", "bigquery", "mysql", "oracle", "duckdb")
 MAX_ATTEMPTS = 60
+#: JOINs in a row without ON, each of which doubles what the parser tries
+MAX_LOOSE = 8
+#: tokens of the statements that are tried in other dialects, or parsed once more, together
+MAX_AGAIN = 300_000
+_TOO_MANY = "Maximum number of AST nodes"
 
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # what it warns of comes back as problems, with a line
 
@@ -49,6 +55,7 @@ class Parsing:
         self.name = name
         self.dialect = dialect
         self.attempts = 0
+        self.again = 0
 
     def tokens(self, text: str) -> list[Token]:
         """Raises TokenError, ValueError or RecursionError."""
@@ -64,25 +71,33 @@ class Parsing:
     def parsed(self, tokens: list[Token], text: str) -> list[Any]:
         """Raises ParseError. A function with too few arguments is none: `dbo.split(x)` is not sqlglot's SPLIT."""
         try:
-            return list(self.dialect.parser().parse(tokens, text))
+            return self._parse(tokens, text)
         except (TypeError, AttributeError) as error:  # the compiled parser checks types where the other one goes on
             raise ParseError("not understood") from error
         except ParseError as error:
-            if not _is_about_arguments(error):
+            if not _is_about_arguments(error) or not self._has_time(tokens) or _loose_joins(tokens) > MAX_LOOSE:
                 raise
         try:
-            self.dialect.parser(error_level=ErrorLevel.RAISE, max_errors=100).parse(tokens, text)
+            self._parse(tokens, text, error_level=ErrorLevel.RAISE, max_errors=100)
         except ParseError as error:
             if not _is_about_arguments(error):
                 raise
-        return list(self.dialect.parser(error_level=ErrorLevel.IGNORE).parse(tokens, text))
+        return self._parse(tokens, text, error_level=ErrorLevel.IGNORE)
+
+    def _parse(self, tokens: list[Token], text: str, **options: Any) -> list[Any]:
+        return list(self.dialect.parser(max_nodes=allowed_nodes(tokens), **options).parse(tokens, text))
+
+    def _has_time(self, tokens: list[Token]) -> bool:
+        """Whether these tokens may be parsed once more."""
+        self.again += len(tokens)
+        return self.again <= MAX_AGAIN
 
     def node(self, tokens: list[Token]) -> Any:
         """A parsed expression, or None."""
         if too_deep(tokens):
             return None
         try:
-            parsed = self.dialect.parser().parse([select(tokens[0]), *tokens], "")
+            parsed = self._parse([select(tokens[0]), *tokens], "")
         except ParseError:
             return None
         query = parsed[0] if parsed else None
@@ -91,7 +106,7 @@ class Parsing:
     def expressions(self, tokens: list[Token]) -> list[Any]:
         """Parsed expressions between commas."""
         try:
-            (query,) = self.dialect.parser().parse([select(tokens[0]), *tokens], "")
+            (query,) = self._parse([select(tokens[0]), *tokens], "")
         except (ParseError, ValueError, IndexError):
             return []
         return list(query.expressions) if isinstance(query, exp.Select) else []
@@ -105,12 +120,25 @@ class Parsing:
             dialect = Dialect.get_or_raise(name)
             with contextlib.suppress(ParseError, TokenError, ValueError, TypeError, AttributeError):
                 tokens = _tokenizer(name)(dialect=dialect).tokenize(text)
-                if too_deep(tokens):
+                if not self._has_time(tokens) or too_deep(tokens):
                     continue
-                parsed = dialect.parser().parse(tokens, text)
+                parsed = dialect.parser(max_nodes=allowed_nodes(tokens)).parse(tokens, text)
                 if parsed and all(isinstance(s, (exp.Query, exp.DML, exp.Create, exp.Merge)) for s in parsed):
                     return name, list(parsed)
         return "", []
+
+
+def _loose_joins(tokens: list[Token]) -> int:
+    """The longest chain of JOINs without ON or USING."""
+    longest = run = 0
+    for token in tokens:
+        w = word(token)
+        if w == "JOIN":
+            run += 1
+            longest = max(longest, run)
+        elif w in ("ON", "USING"):
+            run = 0
+    return longest
 
 
 def _is_about_arguments(error: ParseError) -> bool:
@@ -122,5 +150,8 @@ def _is_about_arguments(error: ParseError) -> bool:
 def first_error(error: ParseError, line: int) -> tuple[int, str]:
     """Line and reason of a parse error, without the SQL around it: it may hold a credential."""
     first: dict[str, Any] = error.errors[0] if error.errors else {}
-    reason = str(first.get("description") or "not understood").split(" but got <")[0].split("<")[0]
+    reason = str(first.get("description") or "not understood")
+    if reason.startswith(_TOO_MANY):
+        return line, "it would take the parser too long"
+    reason = reason.split(" but got <", maxsplit=1)[0].split("<", maxsplit=1)[0]
     return int(first.get("line") or line), reason.strip()

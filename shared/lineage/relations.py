@@ -56,7 +56,7 @@ class Relation:
     whole: the value of any column that is asked for and not listed: a table function's arguments.
     """
 
-    __slots__ = ("_by_name", "items", "loose", "open", "ref", "whole")
+    __slots__ = ("_behind", "_by_name", "items", "loose", "open", "ref", "whole")
 
     def __init__(
         self,
@@ -73,6 +73,7 @@ class Relation:
         self.whole = whole
         self.loose = loose  # a function's rows: gives way to tables when nobody knows who owns a column
         self._by_name: dict[str, Column] | None = None
+        self._behind: dict[str, Value | None] = {}  # what stars gave, by name
 
     @property
     def is_known(self) -> bool:
@@ -101,18 +102,22 @@ class Relation:
             return {Source(self.ref, name): None}
         if self.whole is not None:
             return self.whole
+        key = name.lower()
+        if key in self._behind:
+            return self._behind[key]
         if depth > MAX_DEPTH:
             return None
         found: list[Value] = []
         for star in self.stars():
-            if name.lower() in star.hidden:
+            if key in star.hidden:
                 continue
             values = [v for r in star.relations if (v := r.get(name, depth + 1)) is not None]
             if values:
                 found.append(merged(values))
         if len(found) > 1:
             raise Ambiguous
-        return found[0] if found else None
+        self._behind[key] = found[0] if found else None
+        return self._behind[key]
 
     def renamed(self, names: list[str]) -> Relation:
         """With other column names, by position; what lies behind a star has no position."""

@@ -9,7 +9,7 @@ from sqlglot import exp
 from sqlglot.errors import ParseError
 from sqlglot.tokenizer_core import TokenType
 
-from shared.lineage.bounds import too_deep
+from shared.lineage.bounds import condensed, too_deep
 from shared.lineage.clauses import simplified, without_output, without_returning, without_variables
 from shared.lineage.environment import plain
 from shared.lineage.expressions import TooMuch
@@ -18,6 +18,7 @@ from shared.lineage.parsing import first_error
 from shared.lineage.queries import Queries
 from shared.lineage.relations import Relation
 from shared.lineage.rewriting import compound, opened, prepared
+from shared.lineage.skimming import skimmed
 from shared.lineage.tables import HOLE, Ref, Tables, tables_of
 from shared.lineage.tokens import instead, variables
 from shared.lineage.updates import Write
@@ -55,10 +56,10 @@ class Statements:
             targets = targets or into
         if tsql:
             tokens = opened(compound(tokens), self.parsing.words)
-        tokens = prepared(tokens)
+        tokens = condensed(prepared(tokens))
         reason = too_deep(tokens)
         if reason:
-            self.findings.problem(line, reason, place.routine)
+            self._skim(tokens, line, reason, place)
             return
         tokens, outputs = without_output(tokens)
         logs: list[Log] = [(table, columns, self.parsing.expressions(words)) for table, columns, words in outputs]
@@ -80,6 +81,9 @@ class Statements:
             error = None
         except ParseError as failed:
             parsed, error = [], failed
+        except RecursionError:
+            self._skim(tokens, line, "nested too deeply", place)
+            return
         if error is not None or any(isinstance(s, exp.Command) for s in parsed):
             simple = simplified(tokens)
             if simple is not None:
@@ -95,15 +99,25 @@ class Statements:
                 parsed, error = found, None
         if error is not None:
             at, why = first_error(error, line - place.offset)
-            self.findings.problem(at + place.offset, why, place.routine)
+            self._skim(tokens, at + place.offset, why, place)
             return
         for statement in parsed:
             if isinstance(statement, exp.Command):
-                self.findings.problem(
-                    line, f"{tokens[0].text.upper()[:40]} in a form that was not understood", place.routine
-                )
+                self._skim(tokens, line, f"{tokens[0].text.upper()[:40]} in a form that was not understood", place)
             elif isinstance(statement, exp.Expression) and (tables := tables_of(statement, self.names)) is not None:
                 self._effect(statement, tables, logs, supplied, place, line, quiet=quiet, targets=targets)
+
+    def _skim(self, tokens: list[Token], line: int, reason: str, place: Place) -> None:
+        """The tables of a statement that was not parsed, and why it was not."""
+        tables = skimmed(tokens, self.names)
+        if tables is None:
+            self.findings.problem(line, f"{reason}; not read", place.routine)
+            return
+        self.findings.problem(line, f"{reason}; only its tables were read", place.routine)
+        for ref in tables.outputs:
+            if ref.temporary and not self.memory.is_temporary(ref):
+                self.memory.define(ref, None, temporary=True)
+        self.findings.keep(tables, [], [], place, line)
 
     def _executed(self, tokens: list[Token], place: Place) -> Relation | None:
         """Rows of INSERT .. EXEC: of a procedure of the script, or of constant dynamic SQL."""

@@ -64,6 +64,11 @@ class Names:
     def has_two_levels(self) -> bool:
         return self._dialect in _TWO_LEVELS
 
+    @property
+    def has_select_into(self) -> bool:
+        """SELECT .. INTO makes a table wherever it stands."""
+        return self._dialect in ("tsql", "fabric")
+
     def use(self, *, database: str = "", schema: str = "", reset: bool = False) -> None:
         """USE, SET search_path: the defaults of what follows. reset: the schema is the new database's default."""
         self._database = database or self._database
@@ -112,6 +117,9 @@ class Names:
         """A table's name from its tokens: words, quoted names, dots, `#` and `@`."""
         special = next((t.text for t in tokens if t.text in ("#", "@")), "")
         parts = [t.text if t.token_type.name in ("IDENTIFIER", "STRING") else self._fold(t.text) for t in tokens]
+        gaps = [i for i in range(1, len(parts)) if parts[i] == parts[i - 1] == "."]  # db..t
+        for i in gaps:
+            parts[i] = self._schema or _DEFAULT_SCHEMA.get(self._dialect, ".")
         parts = [p for p in parts if p not in (".", "#", "@")]
         if not parts or self._has_hole(parts):
             return None

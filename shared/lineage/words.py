@@ -17,54 +17,55 @@ def word(token: Token) -> str:
     return text.upper() if text[:1].isalpha() else ""
 
 
-def _words(text: str) -> frozenset[str]:
+def words_in(text: str) -> frozenset[str]:
+    """The words of a text, as a set."""
     return frozenset(text.split())
 
 
 #: words that begin a T-SQL statement even where no semicolon ends the one before
 #: (https://learn.microsoft.com/sql/t-sql/language-elements/transact-sql-syntax-conventions-transact-sql)
-TSQL_STARTS = _words("""
+TSQL_STARTS = words_in("""
     ALTER BREAK BULK CHECKPOINT CLOSE COMMIT CONTINUE CREATE DBCC DEALLOCATE DECLARE DELETE DENY DROP EXEC EXECUTE FETCH
     GOTO GRANT IF INSERT KILL MERGE OPEN PRINT RAISERROR RETURN REVOKE ROLLBACK SAVE SELECT SET THROW TRUNCATE UPDATE
     USE WAITFOR WHILE""")
 #: heads of conditions and loops
-CONTROL = _words("IF ELSIF ELSEIF WHILE FOR FOREACH FORALL WHEN EXCEPTION UNTIL")
-DML = _words("SELECT INSERT UPDATE DELETE MERGE VALUES EXEC EXECUTE DEFAULT")
-ROUTINES = _words("PROCEDURE PROC FUNCTION TRIGGER PACKAGE")
+CONTROL = words_in("IF ELSIF ELSEIF WHILE FOR FOREACH FORALL WHEN EXCEPTION UNTIL")
+DML = words_in("SELECT INSERT UPDATE DELETE MERGE VALUES EXEC EXECUTE DEFAULT")
+ROUTINES = words_in("PROCEDURE PROC FUNCTION TRIGGER PACKAGE")
 #: END TRY, END IF ...
-AFTER_END = _words("TRY CATCH IF LOOP WHILE CASE REPEAT FOR")
+AFTER_END = words_in("TRY CATCH IF LOOP WHILE CASE REPEAT FOR")
 #: BEGIN TRANSACTION opens no block
-TRANSACTION = _words("TRAN TRANSACTION WORK DISTRIBUTED DEFERRED IMMEDIATE EXCLUSIVE")
+TRANSACTION = words_in("TRAN TRANSACTION WORK DISTRIBUTED DEFERRED IMMEDIATE EXCLUSIVE")
 #: a routine's body that is one statement begins with one of these
-SINGLE = _words("SELECT INSERT UPDATE DELETE MERGE WITH RETURN VALUES")
+SINGLE = words_in("SELECT INSERT UPDATE DELETE MERGE WITH RETURN VALUES")
 #: before SELECT, before INSERT and the like: the statement goes on
-SELECT_AFTER = _words("UNION ALL EXCEPT INTERSECT MINUS AS FOR RETURN GRANT DENY REVOKE")
-DML_AFTER = _words("THEN FOR AFTER BEFORE OF OR GRANT DENY REVOKE INSTEAD AS")
+SELECT_AFTER = words_in("UNION ALL EXCEPT INTERSECT MINUS AS FOR RETURN GRANT DENY REVOKE")
+DML_AFTER = words_in("THEN FOR AFTER BEFORE OF OR GRANT DENY REVOKE INSTEAD AS")
 
 #: statements that are parsed
-READ = _words("SELECT WITH INSERT UPDATE DELETE MERGE TRUNCATE REPLACE COPY LOAD FROM VALUES CREATE")
+READ = words_in("SELECT WITH INSERT UPDATE DELETE MERGE TRUNCATE REPLACE COPY LOAD FROM VALUES CREATE")
 #: statements that move no data between tables, whatever they say
-QUIET = _words("""
+QUIET = words_in("""
     ATTACH DETACH
     ALTER ANALYZE ASSERT BREAK CHECKPOINT CLOSE COMMENT COMMIT CONTINUE DBCC DEALLOCATE DELIMITER DENY DESCRIBE DO DROP
     END EXPLAIN FETCH GET GOTO GRANT ITERATE KILL LEAVE LOCK NULL OPTIMIZE PRAGMA PREPARE PRINT RAISE RAISERROR REFRESH
     RELEASE RESIGNAL REVOKE ROLLBACK SAVE SAVEPOINT SHOW SIGNAL START THROW UNLOCK UNSET USE VACUUM WAITFOR""")
 #: after these a query gives the rows of a cursor, a loop or a result
-QUERY_AFTER = _words("FOR IN IS QUERY RETURN PERFORM AS")
+QUERY_AFTER = words_in("FOR IN IS QUERY RETURN PERFORM AS")
 #: what a query begins with
 QUERY = ("SELECT", "WITH")
 #: end of the variables in SELECT .. INTO a, b
-INTO_BEFORE = _words("FROM WHERE GROUP ORDER HAVING LIMIT UNION")
+INTO_BEFORE = words_in("FROM WHERE GROUP ORDER HAVING LIMIT UNION")
 
 #: names that are no columns, whatever they look like (lower case)
-NOT_COLUMNS = _words("""
+NOT_COLUMNS = words_in("""
     rownum rowid sysdate systimestamp sysdatetime sysutcdatetime nextval currval sqlcode sqlerrm sqlstate row_count
     current_date current_time current_timestamp current_user session_user localtime localtimestamp default null true
     false $action connect_by_isleaf connect_by_iscycle _partitiontime _partitiondate tg_op tg_table_name tg_table_schema
     sqlrowcount sqlfound sqlnotfound metadata$action metadata$isupdate metadata$row_id""")
 #: types of numbers: their text is a value without quotes
-NUMBERS = _words("""
+NUMBERS = words_in("""
     NUMBER INT INTEGER BIGINT SMALLINT TINYINT NUMERIC DECIMAL FLOAT REAL DOUBLE PLS_INTEGER BINARY_INTEGER
     SIMPLE_INTEGER NATURAL POSITIVE MONEY INT2 INT4 INT8 MEDIUMINT INT64 FLOAT64 BIGNUMERIC""")
 #: what can begin an entry of CREATE TABLE's list that is no column
-NO_COLUMN = _words("CONSTRAINT PRIMARY FOREIGN UNIQUE INDEX KEY CHECK LIKE PERIOD EXCLUDE FULLTEXT PROJECTION")
+NO_COLUMN = words_in("CONSTRAINT PRIMARY FOREIGN UNIQUE INDEX KEY CHECK LIKE PERIOD EXCLUDE FULLTEXT PROJECTION")
