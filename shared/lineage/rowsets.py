@@ -44,6 +44,8 @@ class Rowsets:
     def source(self, node: Any, scope: Scope) -> tuple[str, Relation]:
         """(alias, relation) of a FROM item; joins within it are added to the scope by the caller."""
         alias = node.alias_or_name if isinstance(node, exp.Expression) else ""
+        if not alias and _is_parenthesised(node):
+            return self._parenthesised(node, scope)
         relation = self._rows(node, scope)
         names = self._alias_columns(node)
         if names and not isinstance(node, (exp.Unnest, exp.Lateral)):
@@ -65,20 +67,9 @@ class Rowsets:
         if isinstance(node, exp.Table):
             return self._table(node, scope)
         if isinstance(node, exp.Subquery):
-            inner = node.this
-            if isinstance(inner, (exp.Table, exp.Subquery)) and (inner.args.get("joins") or not node.alias):
-                from shared.lineage.scopes import Scope as Inner
-
-                nested = Inner(scope)
-                nested.add(*self.source(inner, nested))
-                self.joins(inner, nested)
-                self.joins(node, nested)
-                if not node.alias:  # (a JOIN b ON ..): the names inside are visible outside
-                    scope.relations += nested.relations[1:]
-                    scope.using.update(nested.using)
-                    return nested.relations[0][1]
+            if _is_parenthesised(node) and node.this.args.get("joins"):
                 items: list[Column | Star] = []
-                for _, r in nested.relations:
+                for _, r in self._inside(node, scope).relations:
                     items += r.items if r.is_known else [*r.items, Star((r,))]
                 return Relation(items)
             return self.query(node.this, self._with(node, scope))
@@ -93,6 +84,22 @@ class Rowsets:
         if isinstance(node, exp.Alias) and isinstance(node.this, exp.Expression):  # ClickHouse: ARRAY JOIN a AS x
             return Relation([Column(node.alias, derived(self.value(node.this, scope), node.this))])
         return self._function(node, scope)
+
+    def _parenthesised(self, node: Any, scope: Scope) -> tuple[str, Relation]:
+        """`(a JOIN b ON ..)`: the names inside are visible outside, in their order."""
+        inside = self._inside(node, scope)
+        scope.using.update(inside.using)
+        scope.beside = inside.relations[1:]
+        return inside.relations[0]
+
+    def _inside(self, node: Any, scope: Scope) -> Scope:
+        from shared.lineage.scopes import Scope as Inner
+
+        inside = Inner(scope)
+        inside.add(*self.source(node.this, inside))
+        self.joins(node.this, inside)
+        self.joins(node, inside)
+        return inside
 
     def _with(self, node: Any, scope: Scope) -> Scope:
         with_ = node.args.get("with_")
@@ -301,3 +308,7 @@ class Rowsets:
 _DEFINITIONS = tuple(
     t for t in (getattr(exp, n, None) for n in ("OpenJSONColumnDef", "JSONColumnDef", "ColumnDef")) if t is not None
 )
+
+
+def _is_parenthesised(node: Any) -> bool:
+    return isinstance(node, exp.Subquery) and isinstance(node.this, (exp.Table, exp.Subquery))

@@ -10,11 +10,12 @@ from shared.lineage.relations import Ambiguous, Column, Relation, Value, merged
 class Scope:
     """Relations of one SELECT, inside its parent's. `hidden` ones answer to their name only: excluded, inserted."""
 
-    __slots__ = ("aliases", "ctes", "hidden", "parent", "relations", "scalars", "using", "windows")
+    __slots__ = ("aliases", "beside", "ctes", "hidden", "parent", "relations", "scalars", "using", "windows")
 
     def __init__(self, parent: Scope | None = None) -> None:
         self.parent = parent
         self.relations: list[tuple[str, Relation]] = []
+        self.beside: list[tuple[str, Relation]] = []  # what came in the same parentheses as the next one to be added
         self.hidden: dict[str, Relation] = {}
         self.ctes: dict[str, Relation] = {}
         self.scalars: dict[str, Value] = {}
@@ -23,7 +24,8 @@ class Scope:
         self.using: dict[str, str] = {}  # column -> side of the join
 
     def add(self, alias: str, relation: Relation) -> None:
-        self.relations.append((alias.lower(), relation))
+        self.relations += [(alias.lower(), relation), *self.beside]
+        self.beside = []
 
     def join(self, alias: str, relation: Relation, using: list[str], side: str) -> None:
         self.add(alias, relation)
