@@ -89,21 +89,17 @@ class Cursors:
     def into(self, names: list[str], rows: Relation, place: Place) -> None:
         """Rows into variables: by position, or as a whole where there is one variable only."""
         rows = self.memory.followed(rows)
-        columns = rows.items
         if len(names) == 1:
+            shape = self.memory.shapes.get(names[0].lower())
+            rows = rows.renamed(shape) if shape and rows.is_known else rows
             self.memory.records[names[0].lower()] = rows
         for i, name in enumerate(names):
-            item = columns[i] if i < len(columns) else None
+            item = rows.items[i] if i < len(rows.items) else None
             field = name.lower().split(".")
             value = item.value if isinstance(item, Column) else {}
             if len(field) > 1:
-                record = self.memory.records.get(field[0])
-                kept = [
-                    c
-                    for c in (record.items if record else [])
-                    if not (isinstance(c, Column) and c.name.lower() == field[-1])
-                ]
-                self.memory.records[field[0]] = Relation([*kept, Column(field[-1], value)])
+                record = self.memory.records.get(field[0]) or Relation()
+                self.memory.records[field[0]] = record.with_field(name.split(".")[-1], value)
             else:
                 self.memory.assign(name, value, place.path)
                 self.memory.texts[name.lower()] = None
@@ -147,7 +143,9 @@ class Cursors:
         return True
 
     def query_in(self, tokens: list[Token], place: Place) -> Relation | None:
-        start = next((i for i, t in enumerate(tokens[:4]) if word(t) in QUERY), None)
+        returning = any(word(t) == "RETURNING" for t in tokens)
+        begins = (*QUERY, "INSERT", "UPDATE", "DELETE", "MERGE") if returning else QUERY
+        start = next((i for i, t in enumerate(tokens[:4]) if word(t) in begins), None)
         if start is None:
             return None
         inner = tokens[start:]

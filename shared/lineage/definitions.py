@@ -50,7 +50,11 @@ def read(tokens: list[Token], script: Script, place: Place) -> bool:
     words = [word(t) for t in tokens[:40]]
     first = words[0]
     if first == "CREATE":
-        return _wrapped(tokens, words, script, place) or _create(tokens, words, script)
+        return (
+            _wrapped(tokens, words, script, place)
+            or _rule(tokens, words, script, place)
+            or _create(tokens, words, script)
+        )
     if words[:3] == ["ALTER", "SESSION", "SET"] and words[3:4] == ["CURRENT_SCHEMA"]:
         last = tokens[-1]
         script.names.use(schema=script.names.folded(last.text, quoted=last.token_type.name == "IDENTIFIER"))
@@ -96,6 +100,23 @@ def _wrapped(tokens: list[Token], words: list[str], script: Script, place: Place
             script.again(tokens[i + 1 :], place)
             return True
     return False
+
+
+def _rule(tokens: list[Token], words: list[str], script: Script, place: Place) -> bool:
+    """PostgreSQL's CREATE RULE .. AS ON UPDATE TO t DO ALSO statement: a statement on the rows of t."""
+    if "RULE" not in words[1:4] or not {"TO", "DO"} <= {word(t) for t in tokens}:
+        return False
+    all_words = [word(t) for t in tokens]
+    at = all_words.index("TO")
+    table = script.names.of_tokens(name_at(tokens, at + 1)[0])
+    start = all_words.index("DO", at) + 1
+    start += all_words[start : start + 1] in (["ALSO"], ["INSTEAD"])
+    rest = tokens[start:]
+    if table is None or not rest or all_words[start] == "NOTHING":
+        return True
+    script.rows_of(table, ("new", "old"))
+    script.again(balanced(rest[1:]) if rest[0].text == "(" else rest, place)
+    return True
 
 
 def _create(tokens: list[Token], words: list[str], script: Script) -> bool:
@@ -175,7 +196,9 @@ def _alter(tokens: list[Token], words: list[str], script: Script, place: Place) 
         other = after("WITH", "TABLE")
         if other is not None:
             script.moves("EXCHANGE", [other], [table], place, line)
-    elif rest[0] in ("REPLACE", "ATTACH") and "PARTITION" in rest[:3] and "FROM" in rest:  # ClickHouse
+    elif (
+        rest[0] in ("REPLACE", "ATTACH") and "PARTITION" in rest[:3] and "FROM" in rest and script.name == "clickhouse"
+    ):
         other = after("FROM")
         if other is not None:
             script.moves("EXCHANGE", [other], [table], place, line)

@@ -100,3 +100,30 @@ class Dynamic(Texts):
         if into and rows is not None:
             self.into(into, rows, place)
         return True
+
+    def packaged(self, tokens: list[Token], place: Place) -> bool:
+        """DBMS_SQL.PARSE, BIND_VARIABLE and EXECUTE; DBMS_UTILITY.EXEC_DDL_STATEMENT: whether it was one of these.
+
+        https://docs.oracle.com/en/database/oracle/oracle-database/19/arpls/DBMS_SQL.html
+        """
+        start = next((i for i, t in enumerate(tokens[:8]) if t.text == "("), 0)
+        name = word(tokens[start - 1]) if start else ""
+        given = parts(balanced(tokens[start + 1 :])) if start else []
+        if not given:
+            return False
+        key = f"dbms_sql {given[0][0].text.lower()}"
+        if name in ("PARSE", "EXEC_DDL_STATEMENT"):
+            text = self.text(given[1 if name == "PARSE" and len(given) > 1 else 0])
+            if text is None:
+                self.script.findings.report(tokens[0], "dynamic SQL: its text is not constant", place)
+            elif ":" in text and name == "PARSE":
+                self.memory.texts[key] = text
+            else:
+                self.script.dynamic(text, tokens[0], place)
+        elif name in ("BIND_VARIABLE", "BIND_ARRAY") and len(given) > 2:
+            self.memory.assign(given[1][-1].text.lstrip(":"), self.value(given[2], place))
+        elif name in ("EXECUTE", "EXECUTE_AND_FETCH"):
+            parsed = self.memory.texts.get(key)
+            if parsed is not None:
+                self.script.dynamic(parsed, tokens[0], place, silent=True)
+        return True

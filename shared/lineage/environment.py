@@ -41,6 +41,8 @@ class Memory:
         self.texts: dict[str, str | None] = {}
         self.numbers: set[str] = set()  # variables that are declared as numbers
         self.holes = 0
+        self.types: dict[str, list[str]] = {}  # fields of record and collection types
+        self.shapes: dict[str, list[str]] = {}  # fields of records and collections
         self.records: dict[str, Relation] = {}
         self.cursors: dict[str, Relation] = {}
         self.functions: dict[str, Relation] = {}

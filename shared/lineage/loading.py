@@ -252,6 +252,8 @@ class _Loader:
             stage = _file("@" + "".join(t.text for t in name))
             files = self._after_key("URL")
             return Moved("CREATE STAGE", tuple(files), (stage,)) if files else Moved("CREATE STAGE", (), ())
+        if "FOREIGN" in words[1:3] and "TABLE" in words[2:4] and "OPTIONS" in words:
+            return self._foreign()
         is_external = "EXTERNAL" in words[1:5] and "TABLE" in words[2:6]
         if not is_external and not ("TABLE" in words[1:6] and "LOCATION" in words and "SELECT" not in words):
             return None
@@ -271,6 +273,16 @@ class _Loader:
         if ref is None or not files:
             return None
         return Moved("CREATE EXTERNAL TABLE", tuple(files), (ref,))
+
+    def _foreign(self) -> Moved | None:
+        """PostgreSQL's file_fdw: the file is what the table reads."""
+        at = self.words.index("TABLE") + 1
+        while self.words[at : at + 1] and self.words[at] in ("IF", "NOT", "EXISTS"):
+            at += 1
+        ref = self.names.of_tokens(name_at(self.tokens, at)[0])
+        key = next((i for i, w in enumerate(self.words) if w in ("FILENAME", "PROGRAM")), 0)
+        files = self._strings(key + 1) if key else []
+        return Moved("CREATE FOREIGN TABLE", tuple(files[:1]), (ref,)) if ref is not None and files else None
 
     def _external_as(self) -> Moved | None:
         """CREATE EXTERNAL TABLE .. AS SELECT is an ordinary CREATE TABLE AS for lineage."""

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from shared.lineage.cursors import Cursors
 from shared.lineage.dynamic import Dynamic
-from shared.lineage.relations import Column, Relation, Value
+from shared.lineage.records import Records
+from shared.lineage.relations import Relation, Value
 from shared.lineage.tokens import balanced, first_name, is_assign, parts
-from shared.lineage.words import NUMBERS, QUERY, word
+from shared.lineage.words import QUERY, word
 
 if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from shared.lineage.script import Script
 
 
-class Procedural(Cursors, Dynamic):
+class Procedural(Cursors, Dynamic, Records):
     """Reads one procedural statement for the script that it belongs to."""
 
     def __init__(self, script: Script) -> None:
@@ -34,6 +35,8 @@ class Procedural(Cursors, Dynamic):
         first = words[0]
         if first in ("EXEC", "EXECUTE", "CALL"):
             return self.execute(tokens, words, place)
+        if first in ("DBMS_SQL", "DBMS_UTILITY", "SYS") and self.packaged(tokens, place):
+            return True
         if (
             first == "PREPARE"
             and words[3:4]
@@ -52,6 +55,7 @@ class Procedural(Cursors, Dynamic):
         if first in ("FOR", "FOREACH"):
             return self.loop(tokens, words, place)
         if first in ("TYPE", "SUBTYPE", "PRAGMA"):
+            self.type(tokens, words)
             return True
         if first == "CURSOR" or "CURSOR" in words[1:5]:
             return self.cursor(tokens, words, place)
@@ -99,8 +103,8 @@ class Procedural(Cursors, Dynamic):
             if verb == "DECLARE" and "TABLE" in w[1:4] and any(t.text == "(" for t in part):
                 self.script.declare_table(name, part)
                 continue
-            if verb == "DECLARE" and NUMBERS & set(w[1:4]):
-                self.memory.numbers.add(name)
+            if verb == "DECLARE":
+                self.declared(name, part, w)
             at = next(
                 (
                     i
@@ -130,19 +134,18 @@ class Procedural(Cursors, Dynamic):
                 self.memory.assign(name, first.value if first is not None else {}, place.path)
                 self.memory.texts[name] = None
                 return
+        if word(expression[0]) == "DBMS_SQL" and self.packaged(expression, place):
+            return
         compound = target[-1].text in ("+", "-", "*", "/")
         value = self.value(expression, place)
         if compound and (before := self.memory.variable(name)):
             value = {**before, **value}
         field = [t.text for t in target if t.text not in (".", "@", ":")]
-        if len(target) > 2 and target[1].text == ".":  # rec.field := ..
-            record = self.memory.records.get(name)
-            items = [
-                c
-                for c in (record.items if record else [])
-                if not (isinstance(c, Column) and c.name.lower() == field[-1].lower())
-            ]
-            self.memory.records[name] = Relation([*items, Column(field[-1], self.memory.follow(value))])
+        is_collection = len(target) > 3 and target[1].text == "("  # rows(i) := .., rows(i).field := ..
+        if len(target) > 2 and target[-2].text == ".":  # rec.field := ..
+            self.field(name, field[-1], value, collects=is_collection)
+            return
+        if self.whole(name, expression, place, collects=is_collection):
             return
         if self._rows(name, expression, place):
             return
@@ -160,8 +163,6 @@ class Procedural(Cursors, Dynamic):
             self.execute(inner, [word(t) for t in inner], place)
             self.memory.cursors[name] = self.memory.last_rows or Relation()
             return True
-        if len(expression) == 1 and (record := self.memory.records.get(expression[0].text.lower())) is not None:
-            self.memory.records[name] = record
         return False
 
     def value(self, tokens: list[Token], place: Place) -> Value:

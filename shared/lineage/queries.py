@@ -32,7 +32,7 @@ class Queries(Rowsets, Expressions):
         self.dialect = dialect
         self.problems: dict[str, None] = {}
         self.excluded: Relation | None = None
-        self._not_columns = NOT_COLUMNS | {"level"} if dialect == "oracle" else NOT_COLUMNS
+        self._not_columns = NOT_COLUMNS | {"level", "sql"} if dialect == "oracle" else NOT_COLUMNS
         self._steps = 0
         self._reuses_aliases = dialect in LATERAL_ALIASES
         self._structs = dialect in STRUCTS
@@ -195,6 +195,8 @@ class Queries(Rowsets, Expressions):
             return self.names.text(e.this) or e.name
         if isinstance(e, exp.Dot):
             return self.names.text(e.expression) or e.expression.name
+        if isinstance(e, exp.Literal) and e.is_string and self.dialect == "mysql":
+            return e.name
         if isinstance(e, exp.JSONExtract) and self.dialect in ("snowflake", "databricks"):
             return str(e.output_name)
         if isinstance(e, exp.Subquery) and isinstance(e.this, exp.Select) and len(e.this.expressions) == 1:

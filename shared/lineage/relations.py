@@ -132,6 +132,20 @@ class Relation:
             items += [Column(n, self.whole or {}) for n in names[len(self.items) :]]
         return Relation(items, loose=False)
 
+    def with_field(self, name: str, value: Value) -> Relation:
+        """A record, with another value in one of its fields."""
+        kept: list[Column | Star] = []
+        found = False
+        for item in self.items:
+            if isinstance(item, Column) and item.name.lower() == name.lower():
+                kept.append(Column(item.name, value))
+                found = True
+            else:
+                kept.append(item)
+        if not found:
+            kept.append(Column(name, value))
+        return Relation(kept, ref=self.ref, is_open=self.open, whole=self.whole)
+
     def map(self, change: Any) -> Relation:
         """Every listed value changed."""
         return Relation(

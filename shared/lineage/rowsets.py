@@ -50,6 +50,8 @@ class Rowsets:
         names = self._alias_columns(node)
         if names and not isinstance(node, (exp.Unnest, exp.Lateral)):
             relation = relation.renamed(names)
+        if not alias and isinstance(node, exp.Subquery) and isinstance(node.this, (exp.Table, exp.Subquery)):
+            alias = node.this.alias_or_name
         for pivot in node.args.get("pivots") or ():
             relation = self._unpivot(pivot, relation) if pivot.args.get("unpivot") else self._pivot(pivot, relation)
             alias = pivot.alias or alias

@@ -11,6 +11,7 @@ from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from shared.lineage import definitions, loading
+from shared.lineage.clients import plain
 from shared.lineage.environment import Memory
 from shared.lineage.findings import Findings, Place
 from shared.lineage.flow import Edge
@@ -24,6 +25,7 @@ from shared.lineage.splitting import Piece, Splitter
 from shared.lineage.statements import Statements
 from shared.lineage.tables import Names, Ref, Tables
 from shared.lineage.tokens import balanced, instead, select
+from shared.lineage.vendors import without_functions
 from shared.lineage.words import QUIET, READ, word
 
 #: a longer text is a dump, not a script
@@ -48,8 +50,8 @@ class Script:
         schemas: Mapping[str, Mapping[str, str]] | None,
         budget_seconds: float,
     ) -> None:
-        self.sql = sql
         self.name, self.dialect, known = dialect_of(dialect)
+        self.sql = sql = plain(sql, self.name) if len(sql) <= MAX_TEXT else sql
         self.names = Names(self.dialect, self.name, database, schema)
         self.memory = Memory(self.names, schemas)
         self.findings = Findings(sql, self.name, self.memory)
@@ -83,7 +85,7 @@ class Script:
             )
             return
         if self.name == "oracle":
-            tokens = separate(tokens)
+            tokens = without_functions(separate(tokens))
         splitter = Splitter(tokens, tsql=self.name in ("tsql", "fabric"))
         for piece in splitter.pieces():
             head = piece.routine or routine
@@ -94,6 +96,7 @@ class Script:
                 break
             procedural = head is not None or bodies > 0 or bool(piece.path) or self.name in ("oracle", "snowflake")
             place = Place(head, (*path, *piece.path), text, offset, bodies, procedural)
+            known = self.names.unknown
             try:
                 self._piece(Piece(piece.tokens, piece.control, head), place)
             except (IndexError, ValueError):  # it ends before what its words promise
@@ -102,6 +105,9 @@ class Script:
                 self.findings.problem(
                     piece.tokens[0].line + offset, f"reading it failed with {type(error).__name__}", head
                 )
+            if self.names.unknown > known:
+                self.findings.report(piece.tokens[0], "the name of a table is not constant", place)
+                self.names.unknown = known
         if routine is None and bodies == 0:
             self.findings.ends = splitter.ends
 
@@ -161,17 +167,19 @@ class Script:
         name = str(self.names.routine(routine.name)).lower()
         for table, function in self.triggers:
             if function.lower() in (name, name.rsplit(".", 1)[-1]) or name.endswith("." + function.lower()):
-                ref = self.names.of_text(table)
-                for row in ("new", "old"):
-                    self.memory.records[row] = self.memory.relation(ref) or Relation(ref=ref, is_open=True)
+                self.rows_of(self.names.of_text(table), ("new", "old"))
 
     def _triggered(self, routine: Header) -> None:
         """NEW, OLD, inserted and deleted are rows of the trigger's table."""
         ref = self.names.of_tokens(routine.table)
         if ref is not None:
-            rows = self.memory.relation(ref) or Relation(ref=ref, is_open=True)
-            for name in ("new", "old", "inserted", "deleted"):
-                self.memory.records[name] = rows
+            self.rows_of(ref, ("new", "old", "inserted", "deleted"))
+
+    def rows_of(self, ref: Ref, names: tuple[str, ...]) -> None:
+        """The names of a table's rows in its trigger or rule."""
+        rows = self.memory.relation(ref) or Relation(ref=ref, is_open=True)
+        for name in names:
+            self.memory.records[name] = rows
 
     def _reads(self, piece: Piece, first: str, place: Place) -> None:
         """Conditions move nothing; cursors, loops over rows and assignments read tables into variables."""
@@ -218,11 +226,8 @@ class Script:
         self.memory.last_rows = None
         self.memory.marks = 0
         before, self.silent = self.silent, silent
-        known = self.names.unknown
         self._text(text, at.line + place.offset - 1, place.routine, place.bodies + 1, place.path)
         self.silent = before
-        if self.names.unknown > known:
-            self.findings.report(at, "dynamic SQL: the name of a table is not constant", place)
         return self.memory.last_rows
 
     def bind(self, text: str, position: int, value: Value) -> None:

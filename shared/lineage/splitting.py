@@ -80,8 +80,9 @@ class Splitter:
         i, n, before = 0, len(self.tokens), False
         while i < n:
             self._reset(i)
-            if self._text(i) == "<<" and self._text(i + 2) == ">>":  # <<label>>
-                i += 3
+            label = self._label(i)
+            if label:
+                i = label
                 continue
             if self._text(i + 1) == ":" and self._at(i + 2) in ("LOOP", "WHILE", "REPEAT", "BEGIN", "FOR"):  # label:
                 i += 2
@@ -108,6 +109,14 @@ class Splitter:
                 if self.single and not self.control:
                     self.routine, self.single = None, False
             before = self.control or (self._at(end) == "ELSE" and end < i)
+
+    def _label(self, i: int) -> int:
+        """Where `<<label>>` ends that begins at `i`, or 0."""
+        if not self._text(i).startswith("<"):
+            return 0
+        texts = [self._text(j) for j in range(i, i + 5)]
+        width = 3 if texts[0] == "<<" else 5
+        return i + width if "".join((*texts[:width],)).startswith("<<") and texts[width - 1].endswith(">") else 0
 
     def _statement(self, i: int) -> tuple[int, int]:
         """Read from `i` to the end of one statement: (its end, where to go on)."""
@@ -149,6 +158,9 @@ class Splitter:
         if w == "ELSE" and not (self.kind == "INSERT" and self._at(i + 1) == "INTO"):
             self._branch()
             return i, i + 1
+        if w == "REPEAT" and first and self._text(i + 1) != "(":
+            self._open()
+            return i, i + 1
         if w in ("LOOP", "DO", "THEN") and (self.control or first):
             if w == "LOOP" or (w == "THEN" and self.kind == "IF") or (w == "DO" and not self.tsql):
                 self._open()
@@ -159,7 +171,8 @@ class Splitter:
             self._first(w)
             return None
         if self.control and w in (TSQL_STARTS if self.tsql else DML if self.kind == "FORALL" else ()):
-            return None if w == "UPDATE" and self._text(i + 1) == "(" else (i, i)
+            goes_on = (w == "UPDATE" and self._text(i + 1) == "(") or (w == "VALUES" and self._at(i + 1) == "OF")
+            return None if goes_on else (i, i)
         if self.tsql and w in TSQL_STARTS and self._starts(i, w):
             return i, i
         self._note(i, w)

@@ -11,6 +11,7 @@ from sqlglot.tokenizer_core import TokenType
 
 from shared.lineage.bounds import condensed, too_deep
 from shared.lineage.clauses import simplified, without_output, without_returning, without_variables
+from shared.lineage.documents import tabled
 from shared.lineage.environment import plain
 from shared.lineage.expressions import TooMuch
 from shared.lineage.flow import Edge
@@ -22,6 +23,7 @@ from shared.lineage.skimming import skimmed
 from shared.lineage.tables import HOLE, Ref, Tables, tables_of
 from shared.lineage.tokens import instead, variables
 from shared.lineage.updates import Write
+from shared.lineage.vendors import reworded, without_error_log
 from shared.lineage.words import word
 from shared.lineage.writes import Log, Writes
 
@@ -56,13 +58,15 @@ class Statements:
             targets = targets or into
         if tsql:
             tokens = opened(compound(tokens), self.parsing.words)
-        tokens = condensed(prepared(tokens))
+        tokens = condensed(tabled(reworded(prepared(tokens))))
+        tokens, rejected = without_error_log(tokens)
         reason = too_deep(tokens)
         if reason:
             self._skim(tokens, line, reason, place)
             return
         tokens, outputs = without_output(tokens)
         logs: list[Log] = [(table, columns, self.parsing.expressions(words)) for table, columns, words in outputs]
+        refused = self.names.of_tokens(rejected) if rejected else None
         if given:
             logs.append((None, [], self.parsing.expressions(given)))
         supplied: Relation | None = None
@@ -105,6 +109,8 @@ class Statements:
             if isinstance(statement, exp.Command):
                 self._skim(tokens, line, f"{tokens[0].text.upper()[:40]} in a form that was not understood", place)
             elif isinstance(statement, exp.Expression) and (tables := tables_of(statement, self.names)) is not None:
+                if refused is not None:
+                    tables = tables._replace(outputs=(*tables.outputs, refused))
                 self._effect(statement, tables, logs, supplied, place, line, quiet=quiet, targets=targets)
 
     def _skim(self, tokens: list[Token], line: int, reason: str, place: Place) -> None:
@@ -181,6 +187,7 @@ class Statements:
             names = [e.name for e in into] if isinstance(into, list) else names
             if targets:
                 names = variables(targets)
+            self.memory.last_rows = returned
             if names:
                 self.script.procedural.into(names, returned, place)
 

@@ -87,8 +87,18 @@ class Updates:
                 for name, value in zip(names, self._several(right, scope, len(names)), strict=False)
                 if (found := self._target(name, value, scope, ref, there)) is not None
             ]
+        row = self._row(left, right) if self.q.dialect == "oracle" else None
+        if row is not None:
+            known = self.memory.columns_of(ref) if ref is not None else None
+            return [(ref, c) for c in (row.renamed(known) if known and row.is_known else row).columns()]
         found = self._target(left, self.q.value(right, scope), scope, ref, there)
         return [found] if found is not None else []
+
+    def _row(self, left: Any, right: Any) -> Relation | None:
+        """Oracle's `SET ROW = rec`, `SET ROW = rows(i)`."""
+        if not isinstance(left, exp.Column) or left.table or left.name.upper() != "ROW":
+            return None
+        return self.memory.record(right.name) if isinstance(right, (exp.Column, exp.Anonymous)) else None
 
     def _several(self, right: Any, scope: Scope, count: int) -> list[Value]:
         while isinstance(right, exp.Paren):

@@ -1,0 +1,127 @@
+"""JSON_TABLE and XMLTABLE, put into the one form of JSON_TABLE that the grammar reads.
+
+Their columns differ in clauses that say nothing about lineage (EXISTS PATH, DEFAULT .. ON EMPTY, BY REF, types):
+https://docs.oracle.com/en/database/oracle/oracle-database/23/sqlrf/JSON_TABLE.html,
+https://dev.mysql.com/doc/refman/8.4/en/json-table-functions.html, https://www.postgresql.org/docs/current/functions-xml.html
+"""
+
+from __future__ import annotations
+
+from sqlglot.tokenizer_core import Token, TokenType
+
+from shared.lineage.tokens import balanced, comma, named, parts
+from shared.lineage.words import word
+
+_FUNCTIONS = ("JSON_TABLE", "XMLTABLE")
+MAX_NESTED = 20
+
+
+def tabled(tokens: list[Token], depth: int = 0) -> list[Token]:
+    """The tokens with each of these functions rewritten."""
+    if depth > MAX_NESTED or not any(word(t) in _FUNCTIONS for t in tokens):
+        return tokens
+    found: list[Token] = []
+    i = 0
+    while i < len(tokens):
+        if word(tokens[i]) in _FUNCTIONS and i + 1 < len(tokens) and tokens[i + 1].text == "(":
+            inner = balanced(tokens[i + 2 :])
+            made = _function(tokens[i], inner, depth)
+            if made:
+                found += made
+                i += len(inner) + 3
+                continue
+        found.append(tokens[i])
+        i += 1
+    return found
+
+
+def _function(name: Token, inner: list[Token], depth: int) -> list[Token]:
+    """The whole call, or nothing where its columns are not listed."""
+    level = 0
+    at = 0
+    for i, token in enumerate(inner):
+        level += (token.text == "(") - (token.text == ")")
+        if level == 0 and word(token) == "COLUMNS":
+            at = i
+            break
+    if not at:
+        return []
+    columns = inner[at + 1 :]
+    if columns and columns[0].text == "(":
+        columns = balanced(columns[1:])
+    sources = _sources(name, inner[:at])
+    if not sources:
+        return []
+    source = [named("COALESCE", name), _left(name)]
+    for n, each in enumerate(sources):
+        source += [*([comma(name)] if n else []), *tabled(each, depth + 1)]
+    made = [named("JSON_TABLE", name), _left(name), *source, _right(name), comma(name), _string("$", name)]
+    return [*made, *_columns(name, columns, depth), _right(name)]
+
+
+def _sources(name: Token, head: list[Token]) -> list[list[Token]]:
+    """The expressions that hold the document: the first argument, or those after PASSING."""
+    words = [word(t) for t in head]
+    if word(name) == "JSON_TABLE":
+        first = parts(head)[0] if head else []
+        cut = next((i for i, t in enumerate(first) if word(t) == "FORMAT"), len(first))
+        return [first[:cut]] if first[:cut] else []
+    if "PASSING" not in words:
+        return []
+    found = []
+    rest = head[words.index("PASSING") + 1 :]
+    for part in parts(rest):
+        kept = part
+        while kept and word(kept[0]) in ("BY", "VALUE", "REF"):
+            kept = kept[1:]
+        end = len(kept)
+        for i, token in enumerate(kept):
+            if word(token) in ("RETURNING", "AS", "BY") and i and not _inside(kept, i):
+                end = min(end, i)
+        if kept[:end]:
+            found.append(kept[:end])
+    return found
+
+
+def _inside(tokens: list[Token], i: int) -> bool:
+    return sum((t.text == "(") - (t.text == ")") for t in tokens[:i]) > 0
+
+
+def _columns(name: Token, columns: list[Token], depth: int) -> list[Token]:
+    """COLUMNS (..) with a name and a path each; nested ones stand beside the others."""
+    found: list[Token] = []
+
+    def listed(tokens: list[Token], level: int) -> None:
+        for part in parts(tokens):
+            words = [word(t) for t in part]
+            if words[0] == "NESTED" and "COLUMNS" in words and level < MAX_NESTED:
+                at = words.index("COLUMNS") + 1
+                inner = part[at:]
+                listed(balanced(inner[1:]) if inner and inner[0].text == "(" else inner, level + 1)
+                continue
+            if found:
+                found.append(comma(name))
+            found.append(part[0])
+            if words[1:3] == ["FOR", "ORDINALITY"]:
+                found.extend(part[1:3])
+            else:
+                found.extend([_type(name), named("PATH", name), _string("$", name)])
+
+    listed(columns, depth)
+    return [named("COLUMNS", name), _left(name), *found, _right(name)]
+
+
+def _left(token: Token) -> Token:
+    return Token(TokenType.L_PAREN, "(", token.line, token.col, token.start, token.end)
+
+
+def _right(token: Token) -> Token:
+    return Token(TokenType.R_PAREN, ")", token.line, token.col, token.start, token.end)
+
+
+def _string(text: str, token: Token) -> Token:
+    return Token(TokenType.STRING, text, token.line, token.col, token.start, token.end)
+
+
+def _type(token: Token) -> Token:
+    return Token(TokenType.VARCHAR, "VARCHAR", token.line, token.col, token.start, token.end)
