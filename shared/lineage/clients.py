@@ -1,126 +1,167 @@
-"""What client programs read before the server does: SQL*Plus and psql commands, mysql's DELIMITER and comments.
+"""What a script says to its client tool, not to the database, taken out before it is split into words.
 
-Their lines are blanked, so that positions and line numbers stay; what moves data is put into SQL.
+Every character that is taken out becomes a blank (a line that ends a statement: a semicolon), so that positions and
+lines stay what they are. The tools: SQL*Plus
+(https://docs.oracle.com/en/database/oracle/oracle-database/23/sqpug/SQL-Plus-command-reference.html), psql
+(https://www.postgresql.org/docs/current/app-psql.html), sqlcmd
+(https://learn.microsoft.com/sql/tools/sqlcmd/sqlcmd-commands), BTEQ, mysql with its DELIMITER
+(https://dev.mysql.com/doc/refman/8.4/en/mysql-commands.html), SnowSQL, Hive CLI, the shells of SQLite and DuckDB.
 """
 
 from __future__ import annotations
 
+import functools
 import re
+from typing import NamedTuple
 
-from shared.lineage.tables import HOLE
-
-#: strings, quoted names and comments: nothing in them is a command
-_QUOTED = r"'[^']*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/"
-_ESCAPED = r"'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\"|`[^`]*`|--[^\n]*|#[^\n]*|/\*.*?\*/"
-
-#: https://docs.oracle.com/en/database/oracle/oracle-database/19/sqpug/SQL-Plus-command-reference.html
-_SQLPLUS_SET = (
-    r"APPI\w*|ARRAY\w*|AUTO\w*|COLSEP|CMDS\w*|CON\w*|DEF\w*|ECHO|EDITF\w*|EMB\w*|ERRORL\w*|ESC\w*|EXITC\w*|FEED\w*|"
-    r"FLU\w*|HEA\w*|HEADS\w*|LIN\w*|LOBOF\w*|LONG\w*|MARK\w*|NEWP\w*|NULL|NUM\w*|PAGES\w*|PAU\w*|RECSEP\w*|"
-    r"SERVEROUT\w*|SHIFT\w*|SHOW\w*|SQLBL\w*|SQLC\w*|SQLN\w*|SQLP\w*|SQLT\w*|SUF\w*|TAB|TERM\w*|TI|TIMI?\w*|TRIM\w*|"
-    r"UND\w*|VER\w*|WRA\w*|XQUERY"
-)
-_SQLPLUS = re.compile(
-    rf"^[ \t]*(?:/[ \t]*$|SET[ \t]+(?:{_SQLPLUS_SET})\b(?![ \t]*=)[^\n]*$|@@?[^\s=]+[^\n]*$|WHENEVER[ \t][^\n]*$|"
-    r"(?:PRO|PROMPT)(?:[ \t][^\n]*)?$|REM(?:ARK)?(?:[ \t][^\n]*)?$|(?:DEF|DEFINE)[ \t]+\w+[ \t]*=[^\n]*$|"
-    r"UNDEF(?:INE)?[ \t][^\n]*$|ACC(?:EPT)?[ \t]+\w+[^\n]*$|SPO(?:OL)?(?:[ \t][^\n;]*)?;?[ \t]*$|"
-    r"(?:EXIT|QUIT)(?:[ \t]+(?:SUCCESS|FAILURE|WARNING|\d+|SQL\.SQLCODE|COMMIT|ROLLBACK)[ \t]*)*$|"
-    r"COL(?:UMN)?[ \t]+\S+[ \t]+(?:A\d+|FOR\w*|HEA\w*|NEW_V\w*|NOPRI\w*|CLE\w*|ON|OFF|JUS\w*)\b[^\n]*$|"
-    r"VAR(?:IABLE)?[ \t]+\w+[ \t]+(?:NUMBER|VARCHAR2|CHAR|REFCURSOR|CLOB|DATE)\b[^\n]*$|"
-    r"(?:TTI(?:TLE)?|BTI(?:TLE)?|BRE(?:AK)?|COMP(?:UTE)?|CLE(?:AR)?|PAU(?:SE)?|HO(?:ST)?)[ \t]+[^\n;=(]*$|"
-    r"SHO(?:W)?[ \t]+(?:ERR\w*|USER|PARAM\w*|SPOOL)\b[^\n]*$|CONN(?:ECT)?[ \t]+(?!BY\b)\S+[ \t]*$|"
-    r"(?P<exec>EXEC(?:UTE)?[ \t]+(?!IMMEDIATE\b)[^\n;]*);?[ \t]*$)",
-    re.IGNORECASE | re.MULTILINE,
-)
-_DEFINED = re.compile(r"^[ \t]*DEF(?:INE)?[ \t]+(\w+)[ \t]*=[ \t]*('[^'\n]*'|\"[^\"\n]*\"|\S+)", re.IGNORECASE | re.M)
-_SUBSTITUTED = re.compile(rf"(?P<quoted>{_QUOTED})|&&?(?P<name>\w+)(?P<dots>\.{{0,2}})", re.DOTALL)
-
-#: https://www.postgresql.org/docs/current/app-psql.html
-_PSQL = re.compile(
-    r"^[ \t]*\\(?P<copy>copy\b[^\n]*)$|^[ \t]*\\(?!copy\b)[a-z!?][^\n]*$|"
-    r"(?P<send>\\(?:gset|gexec|gdesc|gx|g)\b[^\n]*)$",
-    re.MULTILINE | re.IGNORECASE,
-)
-_PSQL_SET = re.compile(r"^[ \t]*\\set[ \t]+(\w+)[ \t]+'?([\w.\-]+)'?[ \t]*$", re.MULTILINE)
-_PSQL_VARIABLE = re.compile(
-    rf"(?P<quoted>{_QUOTED})|(?<![:\w]):(?P<mark>['\"]?)(?P<name>[A-Za-z_]\w*)(?P=mark)", re.DOTALL
-)
-
-#: https://dev.mysql.com/doc/refman/8.4/en/comments.html
-_CONDITIONAL = re.compile(rf"/\*M?!\d*|(?P<quoted>{_ESCAPED})|\*/", re.DOTALL)
-_DELIMITER = re.compile(r"^[ \t]*DELIMITER[ \t]+(\S+)[^\n]*$", re.IGNORECASE | re.MULTILINE)
-
-
-def plain(text: str, dialect: str) -> str:
-    """The text as the server gets it."""
-    if dialect == "oracle":
-        return _sqlplus(text)
-    if dialect in ("postgres", "redshift", "") and "\\" in text:
-        return _psql(text)
-    if dialect in ("mysql", "doris", "starrocks"):
-        return _mysql(text)
-    return text
-
-
-def _blank(text: str) -> str:
-    return re.sub(r"[^\n]", " ", text)
-
-
-def _sqlplus(text: str) -> str:
-    if "&" in text and not re.search(r"^\s*SET\s+DEF\w*\s+OFF", text, re.IGNORECASE | re.MULTILINE):
-        known = {name.lower(): value.strip("'\"") for name, value in _DEFINED.findall(text)}
-        text = _SUBSTITUTED.sub(lambda m: _replaced(m, known), text)
-
-    def line(match: re.Match[str]) -> str:
-        if match["exec"]:
-            return match["exec"] + ";"
-        return ";" + _blank(match[0])[1:] if match[0].strip() == "/" else _blank(match[0])
-
-    return _SQLPLUS.sub(line, text)
+_PLAIN = r"'[^']*(?:'|\Z)"
+_ESCAPED = r"'(?:[^'\\]|\\[\s\S])*(?:'|\Z)"
+_COMMENTS = r"--[^\n]*|/\*[\s\S]*?(?:\*/|\Z)"
+_QUOTED = r'"[^"\n]*"'
+_BODY = r"\$(?P<tag>[A-Za-z_]\w*|)\$[\s\S]*?(?:\$(?P=tag)\$|\Z)"
+#: SQL*Plus's commands that stand alone on a line; all but the first group at the beginning of a line only, because
+#: PL/SQL has variables of such names
+_SQLPLUS = r"""
+^[ \t]*(?:@[^\n]*
+|(?:SET|PRO(?:MPT)?|REM(?:ARK)?|SPO(?:OL)?|WHENEVER|TTI(?:TLE)?|BTI(?:TLE)?|SHO(?:W)?)(?![\w$#])
+(?![ \t]*(?:TRANSACTION|ROLE|CONSTRAINTS?)\b)[^\n]*(?:(?<=-)\n[^\n]*)*)
+|^(?:![^\n]*
+|(?:DEF(?:INE)?|UNDEF(?:INE)?|COL(?:UMN)?|BRE(?:AK)?|COMP(?:UTE)?|CL(?:EAR)?|CONN(?:ECT)?|DISC(?:ONNECT)?|EXIT|QUIT
+|HO(?:ST)?|STA(?:RT)?|ACC(?:EPT)?|PAU(?:SE)?|VAR(?:IABLE)?|PRI(?:NT)?|TIMI(?:NG)?
+|STORE|DESC(?:RIBE)?|PASSW(?:ORD)?|SHUTDOWN|STARTUP|SAVE|INPUT|ED(?:IT)?)(?![\w$#])
+(?![ \t]*(?:BY|WITH|:=|\.|\()[ \t]*)[^\n]*(?:(?<=-)\n[^\n]*)*)
+"""
+_SQLPLUS = _SQLPLUS.replace("\n", "")
+#: dialect -> what a command line looks like; it stands where a statement could begin, unless ANYWHERE says otherwise
+_COMMANDS = {
+    "oracle": r"(?P<end>^[ \t]*[/.][ \t]*$)|(?P<call>^EXEC(?:UTE)?[ \t]+(?!IMMEDIATE\b)[^\n]*)"
+    rf"|(?P<line>{_SQLPLUS})",
+    "postgres": r"(?P<end>\\(?:g(?:set|exec|x|desc)?|crosstabview|watch)\b[^\n]*)"
+    r"|(?P<line>^[ \t]*\\(?!copy)[a-z!?;][^\n]*)",
+    "tsql": r"(?P<line>^[ \t]*(?::(?:setvar|r|on[ \t]+error|connect|out|error|perftrace|listvar|xml|exit|quit|reset|ed"
+    r"|serverlist|help)\b|!!)[^\n]*)",
+    "teradata": r"(?P<line>^[ \t]*\.[ \t]*[A-Z][^\n]*)",
+    "snowflake": r"(?P<line>^![a-z][^\n]*)",
+    "hive": r"(?P<line>^[ \t]*(?:![^\n=]|(?:dfs|add[ \t]+(?:jars?|files?|archives?)|source|list[ \t]+jars?)\b"
+    r"|set[ \t]+\w+[.:][\w.:${}]*[ \t]*=)[^\n]*)",
+    "sqlite": r"(?P<line>^\.[a-z][^\n]*)",
+    "mysql": r"(?P<line>^[ \t]*(?:DELIMITER|SOURCE|CONNECT|SYSTEM|TEE|NOTEE|PAGER|PROMPT|WARNINGS|NOWARNING|STATUS"
+    r"|\\[.!u])[ \t]+[^\n]*)|(?P<end>\\[gG](?=\s|;|\Z))|(?P<open>/\*M?!\d*)|(?P<close>\*/)",
+}
+_SAME = {"redshift": "postgres", "fabric": "tsql", "duckdb": "sqlite", "spark": "hive", "databricks": "hive"}
+#: commands that may stand within a statement, which they end
+_ANYWHERE = frozenset({"postgres", "tsql", "snowflake"})
+_LITERALS = {
+    "postgres": rf"{_BODY}|\bE{_ESCAPED}|{_PLAIN}|{_QUOTED}|(?P<data>\bFROM\s+STDIN\b[^;\n]*;[^\n]*\n)",
+    "mysql": rf"{_ESCAPED}|#[^\n]*|`[^`\n]*`|\"(?:[^\"\\]|\\[\s\S])*(?:\"|\Z)",
+    "hive": rf"{_ESCAPED}|\"(?:[^\"\\]|\\[\s\S])*(?:\"|\Z)|`[^`\n]*`",
+    "snowflake": rf"{_BODY}|{_ESCAPED}|{_QUOTED}|//[^\n]*",
+    "oracle": rf"q'\[[\s\S]*?\]'|q'\{{[\s\S]*?\}}'|q'\([\s\S]*?\)'|q'<[\s\S]*?>'|q'([^\s\[{{(<])[\s\S]*?\1'"
+    rf"|{_PLAIN}|{_QUOTED}",
+}
+#: what gives a variable its value
+_DEFINES = {
+    "oracle": r"DEF(?:INE)?[ \t]+(\w+)[ \t]*=[ \t]*(.+)",
+    "postgres": r"\\set[ \t]+(\w+)[ \t]+(.+)",
+    "tsql": r":setvar[ \t]+(\w+)[ \t]+(.+)",
+    "hive": r"set[ \t]+(?:hivevar:|hiveconf:)?(\w+)[ \t]*=[ \t]*([^;]+)",
+    "snowflake": r"!(?:define[ \t]+|set[ \t]+(?!\w+[ \t]*=[ \t]*(?:true|false)\b))(\w+)[ \t]*=[ \t]*(.+)",
+}
+#: psql's COPY .. FROM stdin: the rows follow, up to a line with a backslash and a point
+_END_OF_DATA = re.compile(r"^\\\.[ \t\r]*$", re.MULTILINE)
+_DELIMITER = re.compile(r"[ \t]*DELIMITER[ \t]+(\S{1,16})", re.IGNORECASE)
+_COPY = re.compile(r"^([ \t]*)\\copy\b([^\n]*)", re.IGNORECASE | re.MULTILINE)
+MAX_DELIMITERS = 20
 
 
-def _replaced(match: re.Match[str], known: dict[str, str]) -> str:
-    """`&x` and `&x.`; a name that is not defined is a hole, but as `&owner..t` the table is known."""
-    if match["quoted"] is not None:
-        return re.sub(r"&&?(\w+)\.?", lambda m: known.get(m[1].lower(), m[0]), match[0])
-    value = known.get(match["name"].lower())
-    after = match["dots"][1:]
-    if value is not None:
-        return value + after
-    return "" if after else f"{HOLE}0n_"
+class _Cut(NamedTuple):
+    start: int
+    end: int
+    by: str = ""
 
 
-def _psql(text: str) -> str:
-    known = dict(_PSQL_SET.findall(text))
-
-    def line(match: re.Match[str]) -> str:
-        if match["send"]:
-            return ";"
-        return f"{match['copy'].rstrip(' ;')};" if match["copy"] else _blank(match[0])
-
-    def variable(match: re.Match[str]) -> str:
-        if match["quoted"] is not None or match["name"] not in known:
-            return match[0] if match["quoted"] is not None or not match["mark"] else match[0][1:]
-        return f"{match['mark']}{known[match['name']]}{match['mark']}"
-
-    found, count = _PSQL.subn(line, text)
-    return _PSQL_VARIABLE.sub(variable, found) if count else text
+@functools.cache
+def _commands(family: str) -> re.Pattern[str]:
+    return re.compile(rf"{_COMMANDS[family]}|^[ \t]*\\copy|\bFROM\s+STDIN\b", re.IGNORECASE | re.MULTILINE)
 
 
-def _mysql(text: str) -> str:
-    if "/*!" in text or "/*M!" in text:
-        text = _CONDITIONAL.sub(lambda m: m[0] if m["quoted"] is not None else _blank(m[0]), text)
+@functools.lru_cache(maxsize=64)
+def _scanner(family: str, delimiter: str = "") -> re.Pattern[str]:
+    own = rf"(?P<delimiter>{re.escape(delimiter)})|" if delimiter else ""
+    # a command line before the literals: its words may hold an apostrophe
+    literals = _LITERALS.get(family, f"{_PLAIN}|{_QUOTED}")
+    return re.compile(
+        rf"{own}{_COMMANDS[family]}|(?P<comment>{_COMMENTS})|{literals}|(?P<stop>;)",
+        re.IGNORECASE | re.MULTILINE,
+    )
+
+
+def removed(text: str, dialect: str) -> tuple[str, dict[str, str]]:
+    """The text with blanks in place of what is not for the database; the variables that it sets, in lower case."""
+    family = _SAME.get(dialect, dialect)
+    if family not in _COMMANDS or not _commands(family).search(text):
+        return text, {}
+    if family == "postgres" and "\\" in text:  # \copy t FROM 'file' is one line, and needs no semicolon
+        text = _COPY.sub(lambda m: f"{m[1]}copy{m[2]};", text)
+    cuts = _cuts(text, family)
     found: list[str] = []
-    mark, at = ";", 0
-    for match in _DELIMITER.finditer(text):
-        found += [_ended(text[at : match.start()], mark), _blank(match[0])]
-        mark, at = match[1], match.end()
-    return "".join([*found, _ended(text[at:], mark)]) if found else text
+    known: dict[str, str] = {}
+    at = 0
+    for cut in cuts:
+        line = text[cut.start : cut.end].strip() if family in _DEFINES else ""
+        if line and (define := re.match(_DEFINES[family], line, re.IGNORECASE)):
+            known.setdefault(define[1].lower(), define[2].strip().strip("'\""))
+        blanks = re.sub(r"[^\n]", " ", text[cut.start : cut.end])
+        found += [text[at : cut.start], cut.by, blanks[len(cut.by) :]]
+        at = cut.end
+    return "".join([*found, text[at:]]) if found else text, known
 
 
-def _ended(text: str, mark: str) -> str:
-    """Statements that end with another mark, with semicolons."""
-    if mark == ";" or mark not in text:
-        return text
-    pattern = re.compile(rf"(?P<quoted>{_ESCAPED})|{re.escape(mark)}", re.DOTALL)
-    return pattern.sub(lambda m: m[0] if m["quoted"] is not None else ";".ljust(len(m[0])), text)
+def _called(line: str) -> str:
+    return line.split(None, 1)[1].rstrip().rstrip(";").removesuffix("-") + ";" if line.split(None, 1)[1:] else ""
+
+
+def _cuts(text: str, family: str) -> list[_Cut]:
+    cuts: list[_Cut] = []
+    pattern, delimiters, position, opened = _scanner(family), 0, 0, 0
+    begins = True  # nothing of a statement stands before
+    while (match := pattern.search(text, position)) is not None:
+        start, end = match.span()
+        kind = match.lastgroup if match.lastgroup != "tag" else "string"
+        begins = begins and not text[position:start].strip()
+        position = max(end, start + 1)
+        if kind == "comment":
+            continue
+        if kind == "line" and (begins or family in _ANYWHERE):
+            cuts.append(_Cut(start, end, "" if begins else ";"))
+            begins = True
+            if family == "mysql":
+                own = _DELIMITER.match(match[0])
+                if own is not None and delimiters < MAX_DELIMITERS:
+                    delimiters += 1
+                    pattern = _scanner(family, "" if own[1] == ";" else own[1])
+        elif kind == "call":  # EXEC p(1) is BEGIN p(1); END;
+            cuts.append(_Cut(start, end, _called(match[0])) if begins else _Cut(start, start))
+        elif kind in ("end", "delimiter"):
+            cuts.append(_Cut(start, end, ";"))
+            begins = True
+        elif kind == "open":
+            cuts.append(_Cut(start, end))
+            opened += 1
+        elif kind == "close":
+            if opened:
+                cuts.append(_Cut(start, end))
+                opened -= 1
+        elif kind == "data":
+            stop = _END_OF_DATA.search(text, end)
+            if stop is not None:
+                cuts.append(_Cut(end, stop.end()))
+                position = stop.end()
+            begins = True
+        elif kind == "stop":
+            begins = True
+        else:
+            begins = False
+            if kind == "line":  # an ordinary line of a statement: its strings and comments still count
+                position = start + len(match[0]) - len(match[0].lstrip()) + 1
+    return cuts

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from shared.lineage.placeholders import is_placeholder
 from shared.lineage.relations import Ambiguous, Column, Environment, Relation, Value, derived, merged
 from shared.lineage.tables import HOLE, Names
 from shared.lineage.trees import children
@@ -168,6 +169,8 @@ class Expressions:
 
     def _column(self, node: Any, scope: Scope) -> Value:
         parts = self.parts(node)
+        if len(parts) == 1 and getattr(node.this, "quoted", False) and is_placeholder(parts[0]):
+            return {}
         value = self._name(parts, scope, unquoted=not getattr(node.this, "quoted", False))
         return value if value is not None else {}
 
@@ -243,7 +246,9 @@ class Expressions:
         return variable
 
     def _position(self, number: int, name: str, scope: Scope) -> Value | None:
-        """Snowflake's $1: the column of the only relation at that place."""
+        """Snowflake's $1: the column of the only relation at that place; elsewhere a parameter."""
+        if self.dialect != "snowflake":
+            return self.env.variable(str(number)) or {}
         relations = [r for r, _ in scope.visible()]
         if len(relations) != 1:
             return None

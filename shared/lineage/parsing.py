@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ErrorLevel, ParseError, TokenError
-from sqlglot.tokenizer_core import Token
+from sqlglot.tokenizer_core import Token, TokenType
 
 from shared.lineage.bounds import allowed_nodes, too_deep
 from shared.lineage.dialects import canonical
+from shared.lineage.placeholders import joined
 from shared.lineage.tokens import select
 from shared.lineage.words import word
 
@@ -27,6 +28,14 @@ MAX_LOOSE = 8
 #: tokens of the statements that are tried in other dialects, or parsed once more, together
 MAX_AGAIN = 300_000
 _TOO_MANY = "Maximum number of AST nodes"
+#: dialects with `$tag$ .. $tag$` strings and `$1` parameters
+_DOLLARS = frozenset({"postgres", "redshift", "duckdb", "materialize", "risingwave"})
+_TAG_LIKE = re.compile(r"\$\d[^\s$]*\$")
+_LITERAL_OR_PARAMETER = re.compile(
+    r"--[^\n]*|/\*[\s\S]*?(?:\*/|\Z)|\$([A-Za-z_]\w*|)\$[\s\S]*?(?:\$\1\$|\Z)|\bE'(?:[^'\\]|\\[\s\S])*(?:'|\Z)"
+    r"|'[^']*(?:'|\Z)|\"[^\"]*(?:\"|\Z)|(?P<parameter>\$(?=\d))",
+    re.IGNORECASE,
+)
 
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # what it warns of comes back as problems, with a line
 
@@ -48,6 +57,15 @@ def _tokenizer(dialect: str) -> Any:
     return Plain
 
 
+def _parameters(text: str) -> set[int]:
+    """Where the `$` of positional parameters stand outside of strings: the tokenizer takes `$1::text,$` for a tag."""
+    return {m.start() for m in _LITERAL_OR_PARAMETER.finditer(text) if m.lastgroup == "parameter"}
+
+
+def _parameter(token: Token) -> Token:
+    return Token(TokenType.PARAMETER, "$", token.line, token.col, token.start, token.end)
+
+
 class Parsing:
     """One dialect's tokenizer and parser."""
 
@@ -56,10 +74,21 @@ class Parsing:
         self.dialect = dialect
         self.attempts = 0
         self.again = 0
+        self.known: dict[str, str] = {}
 
     def tokens(self, text: str) -> list[Token]:
         """Raises TokenError, ValueError or RecursionError."""
-        return list(_tokenizer(self.name)(dialect=self.dialect).tokenize(text))
+        marks = _parameters(text) if self.name in _DOLLARS and _TAG_LIKE.search(text) else {}
+        characters = list(text) if marks else []
+        for at in marks:
+            characters[at] = "?"
+        masked = "".join(characters) if marks else text
+        found = list(_tokenizer(self.name)(dialect=self.dialect).tokenize(masked))
+        if marks:
+            found = [
+                Token(TokenType.PARAMETER, "$", t.line, t.col, t.start, t.end) if t.start in marks else t for t in found
+            ]
+        return joined(found, text, self.name, self.known)
 
     def words(self, text: str) -> list[Token]:
         """Tokens, or none where a quote is open."""
@@ -119,7 +148,7 @@ class Parsing:
             self.attempts += 1
             dialect = Dialect.get_or_raise(name)
             with contextlib.suppress(ParseError, TokenError, ValueError, TypeError, AttributeError):
-                tokens = _tokenizer(name)(dialect=dialect).tokenize(text)
+                tokens = joined(_tokenizer(name)(dialect=dialect).tokenize(text), text, self.name, self.known)
                 if not self._has_time(tokens) or too_deep(tokens):
                     continue
                 parsed = dialect.parser(max_nodes=allowed_nodes(tokens)).parse(tokens, text)

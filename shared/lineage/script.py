@@ -11,7 +11,7 @@ from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from shared.lineage import definitions, loading
-from shared.lineage.clients import plain
+from shared.lineage.clients import removed
 from shared.lineage.environment import Memory
 from shared.lineage.findings import Findings, Place
 from shared.lineage.flow import Edge
@@ -51,7 +51,7 @@ class Script:
         budget_seconds: float,
     ) -> None:
         self.name, self.dialect, known = dialect_of(dialect)
-        self.sql = sql = plain(sql, self.name) if len(sql) <= MAX_TEXT else sql
+        self.sql = sql
         self.names = Names(self.dialect, self.name, database, schema)
         self.memory = Memory(self.names, schemas)
         self.findings = Findings(sql, self.name, self.memory)
@@ -72,7 +72,8 @@ class Script:
         if len(self.sql) > MAX_TEXT:
             self.findings.problem(1, f"the text is longer than {MAX_TEXT:,} characters; nothing of it was read")
         else:
-            self._text(self.sql, 0, None, 0)
+            text, self.parsing.known = removed(self.sql, self.name)
+            self._text(text, 0, None, 0)
         return self.findings.made()
 
     def _text(self, text: str, offset: int, routine: Header | None, bodies: int, path: tuple[int, ...] = ()) -> None:
@@ -189,7 +190,7 @@ class Script:
         if first == "FORALL":
             self.memory.variables.setdefault(tokens[1].text.lower(), {})
             return
-        if self.procedural.read(tokens, place) or first in QUIET:
+        if self.procedural.read(tokens, place) or first.split(" ", maxsplit=1)[0] in QUIET:
             return
         for i in range(1, len(tokens)):
             if words[i] not in ("SELECT", "WITH") or not (
@@ -267,7 +268,7 @@ def _foreign(tokens: list[Token]) -> bool:
     words = [word(t) for t in tokens]
     if "LANGUAGE" not in words[:-1]:
         return False
-    return words[words.index("LANGUAGE") + 1] not in ("SQL", "PLPGSQL", "")
+    return tokens[words.index("LANGUAGE") + 1].text.upper() not in ("SQL", "PLPGSQL")
 
 
 def _makes_data(tokens: list[Token]) -> bool:

@@ -128,6 +128,8 @@ class Splitter:
             if self._is_go(i):
                 self.routine = None
                 return i, i + (2 if self._repeats(i) else 1)
+            if self.kind == "USE" and i > self.start + 1 and self.tokens[i].line > self.tokens[i - 1].line:
+                return i, i  # a command of many clients, which ends with its line
             if text in ("(", "[", "{") and not w:
                 self.depth += 1
             elif text in (")", "]", "}") and not w:
