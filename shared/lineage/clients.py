@@ -71,7 +71,7 @@ _DEFINES = {
 _END_OF_DATA = re.compile(r"^\\\.[ \t\r]*$", re.MULTILINE)
 _DELIMITER = re.compile(r"[ \t]*DELIMITER[ \t]+(\S{1,16})", re.IGNORECASE)
 _COPY = re.compile(r"^([ \t]*)\\copy\b([^\n]*)", re.IGNORECASE | re.MULTILINE)
-MAX_DELIMITERS = 20
+MAX_DELIMITERS, MAX_CUTS = 20, 50_000
 
 
 class _Cut(NamedTuple):
@@ -124,8 +124,8 @@ def _called(line: str) -> str:
 def _cuts(text: str, family: str) -> list[_Cut]:
     cuts: list[_Cut] = []
     pattern, delimiters, position, opened = _scanner(family), 0, 0, 0
-    begins = True  # nothing of a statement stands before
-    while (match := pattern.search(text, position)) is not None:
+    begins, has_data = True, True  # begins: nothing of a statement stands before
+    while (match := pattern.search(text, position)) is not None and len(cuts) < MAX_CUTS:
         start, end = match.span()
         kind = match.lastgroup if match.lastgroup != "tag" else "string"
         begins = begins and not text[position:start].strip()
@@ -153,7 +153,8 @@ def _cuts(text: str, family: str) -> list[_Cut]:
                 cuts.append(_Cut(start, end))
                 opened -= 1
         elif kind == "data":
-            stop = _END_OF_DATA.search(text, end)
+            stop = _END_OF_DATA.search(text, end) if has_data else None
+            has_data = stop is not None
             if stop is not None:
                 cuts.append(_Cut(end, stop.end()))
                 position = stop.end()

@@ -31,7 +31,7 @@ _PATTERNS = {
     "postgres": rf"{_BRACED}|{_AT}|{_PSQL}",
     "redshift": rf"{_BRACED}|{_AT}|{_PSQL}",
 }
-_BLOCK = re.compile(r"\{%[^%]{0,2000}%\}|\{\{[-+]?\s*config\s*\([^%]{0,2000}?\)\s*[-+]?\}\}")
+_BLOCK = re.compile(r"\{%[^%]{0,2000}%\}|\{\{[-+]?\s*config\s*\((?:(?!\{\{)[^%]){0,2000}?\)\s*[-+]?\}\}")
 #: dbt's names of tables (https://docs.getdbt.com/reference/dbt-jinja-functions)
 _DBT = re.compile(r"\{\{[-+]?\s*(?:ref|source)\s*\(([^()]*)\)\s*[-+]?\}\}")
 
