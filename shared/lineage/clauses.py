@@ -153,3 +153,55 @@ def without_output(tokens: list[Token]) -> tuple[list[Token], list[tuple[exp.Tab
     above = [exp.to_identifier(p, quoted=True) for p in reversed(parts[:-1])]
     table = exp.Table(this=this, **dict(zip(("db", "catalog"), above, strict=False)))
     return [*tokens[:start], *tokens[i:]], [(table, columns, tokens[start + 1 : at])]
+
+
+def without_position(tokens: list[Token]) -> list[Token]:
+    """Without a cursor's `FOR UPDATE OF a`, `FOR READ ONLY`, and without `WHERE CURRENT OF cursor`."""
+    words = [word(t) for t in tokens]
+    depth = 0
+    for i, token in enumerate(tokens):
+        depth += (token.text == "(") - (token.text == ")")
+        after = words[i + 1 : i + 3]
+        if depth or not i:
+            continue
+        if words[i] == "FOR" and (after[:1] == ["UPDATE"] or after == ["READ", "ONLY"]):
+            return tokens[:i]
+        if words[i] == "WHERE" and after == ["CURRENT", "OF"]:
+            return tokens[:i]
+    return tokens
+
+
+def nested_writes(tokens: list[Token]) -> list[tuple[int, int]]:
+    """T-SQL: where `FROM (UPDATE .. OUTPUT ..)` stands in an INSERT: positions of its brackets."""
+    found = []
+    words = [word(t) for t in tokens]
+    if "OUTPUT" not in words or words[0] not in ("INSERT", "WITH"):
+        return []
+    for i in range(2, len(tokens) - 1):
+        if tokens[i].text == "(" and words[i - 1] in ("FROM", "JOIN") and words[i + 1] in _WRITES:
+            end = i + 1 + len(balanced(tokens[i + 1 :]))
+            if "OUTPUT" in words[i:end]:
+                found.append((i, end))
+    return found
+
+
+def output_list(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
+    """A write without its OUTPUT clause (not INTO a table), and what that lists."""
+    words = [word(t) for t in tokens]
+    depth = 0
+    start = end = 0
+    for i, token in enumerate(tokens):
+        depth += (token.text == "(") - (token.text == ")")
+        if depth == 0 and words[i] == "OUTPUT" and not start:
+            start = i
+        elif depth == 0 and start and words[i] in _AFTER_OUTPUT:
+            end = i
+            break
+    if not start:
+        return tokens, []
+    end = end or len(tokens)
+    return [*tokens[:start], *tokens[end:]], tokens[start + 1 : end]
+
+
+_WRITES = ("UPDATE", "DELETE", "INSERT", "MERGE")
+_AFTER_OUTPUT = ("FROM", "WHERE", "OPTION", "VALUES", "SELECT", "EXEC", "EXECUTE", "DEFAULT", "WITH", "INTO")

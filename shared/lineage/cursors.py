@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.lineage.relations import Column, Relation
+from shared.lineage.clauses import without_position
+from shared.lineage.relations import Column, Relation, Star
 from shared.lineage.tokens import balanced, first_name, variables
 from shared.lineage.words import QUERY, word
 
@@ -37,12 +38,12 @@ class Cursors:
         start = next((i for i in range(at, len(tokens)) if words[i] in QUERY), None)
         rows: Relation | None = None
         if start is not None:
-            inner = balanced(tokens[start:])
+            inner = without_position(balanced(tokens[start:]))
             rows = self.script.rows(inner, place)
         elif "FOR" in words[at:]:
             after = tokens[words.index("FOR", at) + 1 :]
             known = first_name(after)
-            text = self.memory.texts.get(known)
+            text = (self.memory.texts.get(known) or ("",))[-1]
             rows = self.memory.cursors.get(known)
             if rows is None and text:
                 rows = self.script.dynamic(text, tokens[0], place)
@@ -102,7 +103,7 @@ class Cursors:
                 self.memory.records[field[0]] = record.with_field(name.split(".")[-1], value)
             else:
                 self.memory.assign(name, value, place.path)
-                self.memory.texts[name.lower()] = None
+                self.memory.texts[name.lower()] = ()
 
     def loop(self, tokens: list[Token], words: list[str], place: Place) -> bool:
         if "IN" not in words and "AS" not in words[:4]:
@@ -159,14 +160,17 @@ class Cursors:
         if len(tokens) == 1 and place.routine is not None and place.routine.returns[:1]:
             if place.routine.returns[0].text == "@":  # RETURNS @t TABLE: what was put into it
                 table = self.memory.temps.get(f"@{place.routine.returns[1].text}".casefold())
-                for filled in table.contents if table is not None else ():
-                    self.script.returns(place.routine, filled)
+                if table is not None and table.columns is not None:
+                    columns: list[Column | Star] = [Column(c, table.get(c)) for c in table.columns]
+                    self.script.returns(place.routine, Relation(columns))
             return True
         if start is not None:
             inner = balanced(tokens[start:])
             rows = self.script.rows(inner, place, returned=True)
             if rows is not None and place.routine is not None:
                 self.script.returns(place.routine, rows)
+        elif len(tokens) > 1 and place.routine is not None and words[1:2] != ["TABLE"]:
+            self.script.result(place.routine, self.value(tokens[1:], place))
         elif words[1:2] == ["TABLE"] and place.routine is not None and len(tokens) > 3:
             known = self.memory.cursors.get(tokens[3].text.lower())
             if known is not None:

@@ -61,6 +61,14 @@ def read(tokens: list[Token], script: Script, place: Place) -> bool:
         return True
     if first == "ALTER" and words[1:2] == ["TABLE"]:
         return _alter(tokens, words, script, place)
+    if first == "RENAME" and words[1:2] == ["OBJECT"]:  # Synapse: RENAME OBJECT [::] schema.a TO b
+        at = next((i for i in range(2, len(tokens)) if tokens[i].text not in (":", "::")), 2)
+        name, end = name_at(tokens, at)
+        old_, new_ = script.names.of_tokens(name), tokens[end + 1 :]
+        if old_ is not None and new_:
+            to = type(old_.name)((*old_.name.parts[:-1], new_[-1].text))
+            script.findings.rename(old_, Ref(to), place, tokens[0].line)
+        return True
     if first == "RENAME" and script.name in ("mysql", "oracle", "teradata", "clickhouse", "doris"):
         return _rename(tokens, script, place)
     if first == "EXEC" and any(t.text.lower() == "sp_rename" for t in tokens[:4]):
@@ -210,11 +218,12 @@ def _alter(tokens: list[Token], words: list[str], script: Script, place: Place) 
         other = after("FROM")
         if other is not None:
             script.moves("APPEND", [other], [table], place, line)
-    elif rest[0] == "ADD" and script.memory.columns_of(table) is not None and rest[1:2] == ["COLUMN"]:
-        known = script.memory.columns_of(table) or []
-        added = tokens[end + 2].text if end + 2 < len(tokens) else ""
-        if script.memory.is_temporary(table) is False and added:
-            script.memory.define(table, [*known, added], temporary=False)
+    elif rest[0] == "ADD" and script.memory.columns_of(table) is not None:
+        at = end + 1 + (rest[1:2] == ["COLUMN"])
+        while [word(t) for t in tokens[at : at + 3]] == ["IF", "NOT", "EXISTS"]:
+            at += 3
+        listed = balanced(tokens[at + 1 :]) if tokens[at : at + 1] and tokens[at].text == "(" else tokens[at:]
+        script.memory.widen(table, columns(listed, script.names) or [])
     return True
 
 

@@ -16,12 +16,9 @@ if TYPE_CHECKING:
     from shared.lineage.findings import Place
     from shared.lineage.relations import Relation, Value
 
-#: dynamic text longer than this is not followed
-MAX_DYNAMIC = 200_000
-
 
 class Dynamic(Texts):
-    """The half of the procedural reader that executes texts."""
+    """The part of the procedural reader that executes texts."""
 
     if TYPE_CHECKING:
 
@@ -38,33 +35,18 @@ class Dynamic(Texts):
         if rest[0].text.lower() in self.script.prepared:
             self.script.again(self.script.prepared[rest[0].text.lower()], place)
             return True
-        if "SP_EXECUTESQL" in [x.strip("[]").upper() for x in (t.text for t in rest[:6])]:
-            at = next(i for i, t in enumerate(rest) if t.text.upper().strip("[]") == "SP_EXECUTESQL")
-            given = parts(rest[at + 1 :])
-            if not given:
-                return True
-            rest = given[0]
-            if len(rest) > 3 and rest[0].text == "@" and rest[2].text == "=":  # @stmt = ..
-                rest = rest[3:]
-            for part in given[2:]:
-                if len(part) > 3 and part[0].text == "@" and part[2].text == "=":
-                    self.memory.assign(
-                        part[1].text, self.value([t for t in part[3:] if word(t) not in ("OUTPUT", "OUT")], place)
-                    )
-            is_text = True
-        else:
-            is_text = (
-                rest[0].text == "("
-                or rest[0].token_type.name.endswith("STRING")
-                or words[:2] == ["EXECUTE", "IMMEDIATE"]
-                or (place.procedural and words[0] == "EXECUTE" and self.script.is_plpgsql)
-                or rest[0].text.lower() in self.memory.texts
-            )
-            if words[0] == "CALL" or not is_text:
-                return True  # a procedure: its own statements count where it is created
-            if rest[0].text == "(" and words[0] in ("EXEC", "EXECUTE"):
-                rest = balanced(rest[1:])
-                w = [word(t) for t in rest]
+        is_text = (
+            rest[0].text == "("
+            or rest[0].token_type.name.endswith("STRING")
+            or words[:2] == ["EXECUTE", "IMMEDIATE"]
+            or (place.procedural and words[0] == "EXECUTE" and self.script.is_plpgsql)
+            or rest[0].text.lower() in self.memory.texts
+        )
+        if words[0] == "CALL" or not is_text:
+            return True  # a procedure: its own statements count where it is created
+        if rest[0].text == "(" and words[0] in ("EXEC", "EXECUTE"):
+            rest = balanced(rest[1:])
+            w = [word(t) for t in rest]
         into: list[str] = []
         depth = 0
         end = len(rest)
@@ -76,14 +58,11 @@ class Dynamic(Texts):
                     into = variables(rest[i + 1 :])
                 if word(t) == "USING":
                     parameters = rest[i + 1 :]
-        text = self.text(rest[:end])
-        if text is None or len(text) > MAX_DYNAMIC or text.lstrip(" (").startswith(HOLE):
-            self.script.findings.report(tokens[0], "dynamic SQL: its text is not constant", place)
-            return True
+        texts = self.texts(rest[:end])
         if parameters and parameters[0].text == "(" and word(parameters[1]) not in QUERY:
             parameters = balanced(parameters[1:])
         if self.script.name == "oracle":  # :1 is no name to the grammar
-            text = re.sub(r"(?<![:\w]):(\d+)\b", r":b\1", text)
+            texts = tuple(re.sub(r"(?<![:\w]):(\d+)\b", r":b\1", text) for text in texts)
         for i, part in enumerate(parts(parameters)):
             kept = [t for t in part if word(t) not in ("IN", "OUT")]
             name = str(i + 1)
@@ -91,12 +70,9 @@ class Dynamic(Texts):
                 name, kept = kept[-1].text, kept[:-2]
             value = self.value(kept, place)
             self.memory.assign(name, value)
-            self.script.bind(text, i, value)
-        before = self.script.findings.progress
-        rows = self.script.dynamic(text, tokens[0], place, silent=bool(into))
-        head = text.split(None, 1)[0].upper() if text.strip() else ""
-        if self.script.findings.progress == before and head not in QUIET and head not in ("CREATE", "SET", "BEGIN"):
-            self.script.findings.report(tokens[0], "dynamic SQL: no table was found in its text", place)
+            for text in texts:
+                self.script.bind(text, i, value)
+        rows = self.run(texts, tokens[0], place, silent=bool(into))
         if into and rows is not None:
             self.into(into, rows, place)
         return True
@@ -117,13 +93,31 @@ class Dynamic(Texts):
             if text is None:
                 self.script.findings.report(tokens[0], "dynamic SQL: its text is not constant", place)
             elif ":" in text and name == "PARSE":
-                self.memory.texts[key] = text
+                self.memory.texts[key] = (text,)
             else:
                 self.script.dynamic(text, tokens[0], place)
         elif name in ("BIND_VARIABLE", "BIND_ARRAY") and len(given) > 2:
             self.memory.assign(given[1][-1].text.lstrip(":"), self.value(given[2], place))
         elif name in ("EXECUTE", "EXECUTE_AND_FETCH"):
             parsed = self.memory.texts.get(key)
-            if parsed is not None:
-                self.script.dynamic(parsed, tokens[0], place, silent=True)
+            if parsed:
+                self.script.dynamic(parsed[-1], tokens[0], place, silent=True)
         return True
+
+    def run(
+        self, texts: tuple[str, ...], token: Token, place: Place, *, silent: bool, remote: str = ""
+    ) -> Relation | None:
+        """Read what the texts say; what is not known of them is reported."""
+        findings = self.script.findings
+        known = [t for t in texts if not t.lstrip(" (").startswith(HOLE) or len(t.split()) > 3]
+        if not known:
+            findings.report(token, "dynamic SQL: its text is not constant", place)
+            return None
+        rows: Relation | None = None
+        for text in known:
+            before = findings.progress
+            rows = self.script.dynamic(text, token, place, silent=silent, remote=remote)
+            head = text.split(None, 1)[0].upper() if text.strip() else ""
+            if findings.progress == before and head not in QUIET | {"CREATE", "SET", "BEGIN", "EXEC"}:
+                findings.report(token, "dynamic SQL: no table was found in its text", place)
+        return rows

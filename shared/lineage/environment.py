@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
+from shared.lineage.histories import Path, Texts, Values
 from shared.lineage.relations import Ambiguous, Column, Relation, Source, Star, Value, merged
 from shared.lineage.tables import Names, Ref
 
@@ -30,6 +32,15 @@ class Temp:
         return merged(values) if values else {}
 
 
+class Frame(NamedTuple):
+    """Variables of one routine."""
+
+    variables: dict[str, list[tuple[Path, Value]]]
+    texts: dict[str, list[tuple[Path, tuple[str, ...]]]]
+    records: dict[str, Relation]
+    cursors: dict[str, Relation]
+
+
 class Memory:
     """The environment of a script, in the order of its statements."""
 
@@ -37,17 +48,19 @@ class Memory:
         self.names = names
         self.temps: dict[str, Temp] = {}
         self.made: dict[str, list[str]] = {}
-        self.variables: dict[str, Value] = {}
-        self.texts: dict[str, str | None] = {}
+        self.variables = Values()
+        self.texts = Texts()
         self.numbers: set[str] = set()  # variables that are declared as numbers
         self.holes = 0
         self.types: dict[str, list[str]] = {}  # fields of record and collection types
         self.shapes: dict[str, list[str]] = {}  # fields of records and collections
+        self.held: dict[str, Value] = {}  # what the variables behind the holes hold
         self.records: dict[str, Relation] = {}
         self.cursors: dict[str, Relation] = {}
         self.functions: dict[str, Relation] = {}
+        self.results: dict[str, Value] = {}  # of scalar functions
+        self.missing: Callable[[str], bool] = lambda _: False  # whether the routine could be read now
         self.synonyms: dict[str, Ref] = {}
-        self.paths: dict[str, tuple[int, ...]] = {}
         self.marks = 0
         self.last_rows: Relation | None = None  # of the last query
         self._schemas: dict[str, list[tuple[tuple[str, ...], list[str]]]] = {}
@@ -80,13 +93,25 @@ class Memory:
         return best[1] if best else None
 
     def variable(self, name: str) -> Value | None:
-        return self.variables.get(name.lstrip("@:").lower())
+        key = name.lstrip("@:").lower()
+        return self.held.get(key) if key in self.held else self.variables.get(key)
 
     def record(self, name: str) -> Relation | None:
         return self.records.get(name.lstrip(":").lower())
 
     def function(self, name: str) -> Relation | None:
-        return self.functions.get(name.lower().split(".")[-1])
+        key = name.lower().split(".")[-1].strip('"`[]')
+        found = self.functions.get(key)
+        return self.functions.get(key) if found is None and self.missing(key) else found
+
+    def scalar(self, name: str) -> Value | None:
+        """What a function of the script returns, besides what its arguments hold."""
+        key = name.lower()
+        if key not in self.results and key not in self.functions and not self.missing(key):
+            return None
+        rows = self.functions.get(key)
+        first = next(rows.columns(), None) if rows is not None else None
+        return merged([*([first.value] if first is not None else []), self.results.get(key, {})])
 
     def next_mark(self) -> Value:
         """The next `?` of a dynamic statement."""
@@ -95,9 +120,20 @@ class Memory:
 
     def enter(self, parameters: list[str]) -> None:
         """A routine begins: its variables are its own."""
-        for known in (self.variables, self.texts, self.records, self.cursors, self.paths, self.numbers):
+        for known in (self.variables, self.texts, self.records, self.cursors, self.numbers):
             known.clear()
         self.variables.update({p.lower(): {} for p in parameters})
+
+    def frame(self) -> Frame:
+        """The variables, set aside while a called routine or dynamic SQL is read, which have their own."""
+        kept = Frame(self.variables.frame(), self.texts.frame(), dict(self.records), dict(self.cursors))
+        self.marks = 0
+        return kept
+
+    def restore(self, kept: Frame) -> None:
+        self.variables.restore(kept.variables)
+        self.texts.restore(kept.texts)
+        self.records, self.cursors = kept.records, kept.cursors
 
     # ---- what statements leave
 
@@ -112,6 +148,14 @@ class Memory:
             if columns is not None:
                 self.made[key] = columns
 
+    def widen(self, ref: Ref, columns: list[str]) -> None:
+        """ALTER TABLE .. ADD."""
+        temp = self.temps.get(_key(ref))
+        if temp is None:
+            self.define(ref, [*(self.columns_of(ref) or []), *columns], temporary=False)
+        elif temp.columns is not None:
+            temp.columns = [*temp.columns, *columns]
+
     def is_temporary(self, ref: Ref) -> bool:
         return ref.temporary or _key(ref) in self.temps
 
@@ -121,23 +165,24 @@ class Memory:
         if len(temp.contents) < MAX_CONTENTS:
             temp.contents.append(self.followed(rows))
 
-    def assign(self, name: str, value: Value, path: tuple[int, ...] = ()) -> None:
-        """A variable gets a value; inside a branch it may also keep the one it had."""
-        key = name.lstrip("@:").lower()
-        before = self.paths.get(key, path)
-        value = self.follow(value)
-        if before[: len(path)] != path and self.variables.get(key):
-            value = merged([self.variables[key], value])
-        self.variables[key] = value
-        self.paths[key] = path
+    def at(self, path: Path) -> None:
+        """The blocks and branches that the next statement stands in."""
+        self.variables.here = self.texts.here = path
+
+    def assign(self, name: str, value: Value, path: Path | None = None) -> None:
+        """A variable gets a value, here or at another place."""
+        place = self.variables.here if path is None else path
+        self.variables.assign(name.lstrip("@:").lower(), self.follow(value), place)
 
     def follow(self, value: Value) -> Value:
         """The value with temporary tables replaced by what filled them."""
-        if not any(_key(s.ref) in self.temps for s in value):
+        if not any(s.ref.temporary or _key(s.ref) in self.temps for s in value):
             return value
         result: Value = {}
         for source, node in value.items():
             temp = self.temps.get(_key(source.ref))
+            if temp is None and source.ref.temporary:
+                continue  # a table parameter, a caller's temporary table: nothing is known of its rows
             if temp is None:
                 result[source] = node
                 continue

@@ -24,6 +24,10 @@ MAX_STEPS = 400_000
 _HOLES = re.compile(HOLE + r"\d+[nv]_")
 
 
+#: methods of XML columns (https://learn.microsoft.com/sql/t-sql/xml/xml-data-type-methods), case-sensitive
+_METHODS = frozenset({"value", "query", "exist", "nodes", "modify"})
+
+
 class TooMuch(Exception):
     """The statement has more columns than the budget allows."""
 
@@ -38,6 +42,7 @@ class Expressions:
     _not_columns: frozenset[str]
     _steps: int
     _structs: bool
+    _has_sigils: bool
 
     if TYPE_CHECKING:
 
@@ -94,6 +99,8 @@ class Expressions:
             elif isinstance(e, exp.Lambda):
                 bound.update(i.name.lower() for i in e.expressions)
                 stack.append(e.this)
+            elif isinstance(e, exp.Dot) and self._has_sigils and (owner := self._owner(e, scope)):
+                found.append(self._name(owner, scope) or {})
             elif isinstance(e, exp.Anonymous) and (held := self._held(e)) is not None:
                 found.append(held)
             elif (
@@ -103,13 +110,18 @@ class Expressions:
             ):
                 record = self.env.record(e.this.name)
                 found.append((record.get(e.expression.name) if record is not None else None) or {})
+            elif isinstance(e, exp.Anonymous) and (result := self.env.scalar(e.name)) is not None:
+                found.append(result)
+                stack += e.expressions
             elif isinstance(e, (exp.Kwarg, exp.PropertyEQ)):
                 stack.append(e.expression)
             elif isinstance(e, exp.Window):
                 named = scope.window(e.args.get("alias"))
                 stack += [named] if named is not None else []
                 stack += [c for k, c in reversed(children(e)) if k != "alias"]
-            elif isinstance(e, (exp.NextValueFor, exp.Interval, exp.SessionParameter)):
+            elif isinstance(e, exp.NextValueFor):
+                stack += [c for k, c in children(e) if k == "order"]
+            elif isinstance(e, (exp.Interval, exp.SessionParameter)):
                 continue
             else:
                 stack += [c for _, c in reversed(children(e))]
@@ -124,6 +136,20 @@ class Expressions:
         found = [v for name in _HOLES.findall(node.name) if (v := self.env.variable(name))]
         return derived(merged(found), node) if found else {}
 
+    def _owner(self, dot: Any, scope: Scope) -> list[str]:
+        """T-SQL: the column behind `a.b.value(..)`, a method of an XML or another typed column; [] for a call."""
+        parts: list[str] = []
+        node = dot if isinstance(dot.expression, exp.Identifier) else dot.this
+        while isinstance(node, exp.Dot):
+            parts.append(self.names.text(node.expression))
+            node = node.this
+        if not isinstance(node, exp.Identifier) or not all(parts):
+            return []
+        parts = [*reversed([*parts, self.names.text(node)])]
+        if isinstance(dot.expression, exp.Identifier) or dot.expression.name in _METHODS:
+            return parts
+        return parts if len(parts) > 1 and scope.named(parts[:-1]) is not None else []
+
     def _held(self, call: Any) -> Value | None:
         """`rows(i)` of a collection, `getvariable('x')`, `VALUES(c)` of ON DUPLICATE KEY UPDATE: none of them calls."""
         name = call.name.lower()
@@ -131,7 +157,7 @@ class Expressions:
             return self.env.variable(call.expressions[0].name)
         if name == "values" and len(call.expressions) == 1 and self.excluded is not None:
             return self.excluded.get(call.expressions[0].name)
-        if self.env.variable(name) or self.env.record(name):
+        if not self._has_sigils and (self.env.variable(name) or self.env.record(name)):
             return self.env.variable(name) or {}
         return None
 
@@ -204,13 +230,15 @@ class Expressions:
             return {}
         if self._structs:
             return self._unqualified(parts[0], scope)
+        if self._has_sigils:
+            return None
         variable = self.env.variable(parts[-1])  # package.variable, block_label.variable
         return variable if variable is not None else self.env.variable(parts[0])
 
     def _unqualified(self, name: str, scope: Scope) -> Value | None:
         key = name.lower()
         here: Scope | None = scope
-        variable = self.env.variable(name)
+        variable = None if self._has_sigils else self.env.variable(name)
         if name.startswith("$") and name[1:].isdigit():
             return self._position(int(name[1:]), name, scope)
         while here is not None:

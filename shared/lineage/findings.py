@@ -44,12 +44,15 @@ class Findings:
         self.dropped_about: About = "columns"
         self.ends: dict[int, tuple[Header, int]] = {}
         self.last_returned: dict[int, Relation] = {}
+        self.quiet = 0  # a body is read again for a call: what it says of itself is known
 
     @property
     def progress(self) -> int:
         return len(self.entries) + len(self.problems) + self.dropped
 
     def problem(self, line: int, reason: str, routine: Header | None = None, about: About = "statement") -> None:
+        if self.quiet:
+            return
         if len(self.problems) >= MAX_PROBLEMS:
             self.dropped += 1
             self.dropped_about = about if about == "statement" else self.dropped_about
@@ -59,27 +62,40 @@ class Findings:
     def report(self, token: Token, reason: str, place: Place) -> None:
         self.problem(token.line + place.offset, reason, place.routine)
 
-    def keep(self, tables: Tables, edges: list[Edge], reasons: list[str], place: Place, line: int) -> None:
+    def keep(
+        self,
+        tables: Tables,
+        edges: list[Edge],
+        reasons: list[str],
+        place: Place,
+        line: int,
+        *,
+        into_variables: bool = False,
+    ) -> None:
+        """into_variables: the rows of a query go no further than that."""
         memory = self.memory
         for reason in reasons:
             self.problem(line, reason, place.routine, "columns")
         if not (tables.inputs or tables.outputs):
             return
         inputs, outputs = tuple(r.name for r in tables.inputs), tuple(r.name for r in tables.outputs)
-        own = Columns(self.texts)
-        for ref, column, value in edges:
-            own.add(ref, column, value)
-        problems = tuple(Problem(f"line {line}", reason, "columns") for reason in reasons)
-        self.statements.append(Statement(tables.kind, inputs, outputs, line, own.made(), problems))
+        if not self.quiet:
+            own = Columns(self.texts)
+            for ref, column, value in edges:
+                own.add(ref, column, value)
+            problems = tuple(Problem(f"line {line}", reason, "columns") for reason in reasons)
+            self.statements.append(Statement(tables.kind, inputs, outputs, line, own.made(), problems))
         marked = Tables(
             tables.kind,
             tuple(Ref(r.name, memory.is_temporary(r)) for r in tables.inputs),
             tuple(Ref(r.name, memory.is_temporary(r)) for r in tables.outputs),
         )
         followed = [(ref, column, memory.follow(value)) for ref, column, value in edges if not memory.is_temporary(ref)]
-        self.entries.append((Entry(marked, followed), place.routine))
+        self.entries.append((Entry(marked, followed, into_variables=into_variables), place.routine))
 
     def rename(self, old: Ref, new: Ref, place: Place, line: int, *, swap: bool = False) -> None:
+        if self.quiet:
+            return
         entry = Entry(Tables("RENAME", (old,), (new,)), [], (old, new), swap)
         self.entries.append((entry, place.routine))
         self.statements.append(Statement("SWAP" if swap else "RENAME", (old.name,), (new.name,), line + place.offset))
@@ -101,7 +117,7 @@ class Findings:
             for key, (header, end) in self.ends.items()
         ]
         return ScriptLineage(
-            inputs=tuple(everything.inputs.values()),
+            inputs=everything.all_inputs(),
             outputs=tuple(everything.outputs.values()),
             columns=everything.columns.made(),
             statements=tuple(self.statements),
@@ -118,7 +134,7 @@ class Findings:
             kind=header.kind.lower() if header else "script",
             line=header.first.line if header else 1,
             sql=self.sql[header.first.start : end + 1] if header else self.sql,
-            inputs=tuple(flow.inputs.values()),
+            inputs=flow.all_inputs(),
             outputs=tuple(flow.outputs.values()),
             columns=flow.columns.made(),
             problems=tuple(p for p, r in self.problems if r is header),

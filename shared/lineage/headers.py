@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from shared.lineage.words import ROUTINES
+from shared.lineage.tokens import balanced, parts
+from shared.lineage.words import ROUTINES, word
 
 if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
@@ -106,3 +107,27 @@ class Headers:
                 found.append(text)
                 expected = False
         return found
+
+
+class Parameter(NamedTuple):
+    """A T-SQL parameter: its name in lower case, without the sigil, and its default."""
+
+    name: str
+    default: list[Token]
+
+
+def parameters_of(tokens: list[Token]) -> list[Parameter]:
+    """`@a int = 1, @b sysname OUTPUT`, with or without parentheses around."""
+    start = next((i for i, t in enumerate(tokens) if t.text == "@"), None)
+    if start is None:
+        return []
+    listed = balanced(tokens[start:])
+    end = next((i for i, t in enumerate(listed) if word(t) in ("WITH", "FOR")), len(listed))
+    found = []
+    for part in parts(listed[:end]):
+        if part[0].text != "@" or len(part) < 2:
+            continue
+        at = next((i for i, t in enumerate(part) if t.text == "="), len(part))
+        default = [t for t in part[at + 1 :] if word(t) not in ("OUTPUT", "OUT", "READONLY")]
+        found.append(Parameter(part[1].text.lower(), default))
+    return found

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shared.lineage.calls import Calls
 from shared.lineage.cursors import Cursors
-from shared.lineage.dynamic import Dynamic
+from shared.lineage.histories import shortened
 from shared.lineage.records import Records
 from shared.lineage.relations import Relation, Value
+from shared.lineage.tables import HOLE
 from shared.lineage.tokens import balanced, first_name, is_assign, parts
 from shared.lineage.words import QUERY, word
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from shared.lineage.script import Script
 
 
-class Procedural(Cursors, Dynamic, Records):
+class Procedural(Cursors, Calls, Records):
     """Reads one procedural statement for the script that it belongs to."""
 
     def __init__(self, script: Script) -> None:
@@ -45,8 +47,7 @@ class Procedural(Cursors, Dynamic, Records):
             self.script.prepared[tokens[1].text.lower()] = tokens[3:]
             return True
         if first == "PREPARE" and "FROM" in words:
-            value = self.text(tokens[words.index("FROM") + 1 :])
-            self.memory.texts[tokens[1].text.lower()] = value
+            self.memory.texts[tokens[1].text.lower()] = self.texts(tokens[words.index("FROM") + 1 :])
             return True
         if first == "FETCH":
             return self.fetch(tokens, words, place)
@@ -118,7 +119,7 @@ class Procedural(Cursors, Dynamic, Records):
                 self._assign(part[:at] if verb == "SET" else part[: _name_length(part)], part[at + skip :], place)
             elif verb == "DECLARE" and name:
                 self.memory.variables.setdefault(name, {})
-                self.memory.texts.setdefault(name, None)
+                self.memory.texts.setdefault(name, ())
         return True
 
     def _assign(self, target: list[Token], expression: list[Token], place: Place) -> None:
@@ -132,7 +133,7 @@ class Procedural(Cursors, Dynamic, Records):
                 self.memory.cursors[name] = self.memory.records[name] = rows
                 first = next(rows.columns(), None)
                 self.memory.assign(name, first.value if first is not None else {}, place.path)
-                self.memory.texts[name] = None
+                self.memory.texts[name] = ()
                 return
         if word(expression[0]) == "DBMS_SQL" and self.packaged(expression, place):
             return
@@ -150,11 +151,17 @@ class Procedural(Cursors, Dynamic, Records):
         if self._rows(name, expression, place):
             return
         self.memory.assign(name, value, place.path)
-        text = self.text(expression)
+        texts = self.texts(expression)
         if compound:
-            before_text = self.memory.texts.get(name)
-            text = before_text + text if before_text is not None and text is not None else None
-        self.memory.texts[name] = text
+            texts = self.appended(self.memory.texts.get(name) or (), texts)
+        self.memory.texts[name] = texts
+
+    def appended(self, before: tuple[str, ...], texts: tuple[str, ...]) -> tuple[str, ...]:
+        """`SET @a += ..`."""
+        if not before and not texts:
+            return ()
+        unknown = (f"{HOLE}0n_",)
+        return shortened([a + b for a in before or unknown for b in texts or unknown])
 
     def _rows(self, name: str, expression: list[Token], place: Place) -> bool:
         """Snowflake: `res := (SELECT ..)` and `res := (EXECUTE IMMEDIATE ..)` are result sets."""
@@ -169,9 +176,7 @@ class Procedural(Cursors, Dynamic, Records):
         """The columns whose values an expression holds."""
         names = {t.text.lower() for t in tokens}
         has_query = any(word(t) in QUERY for t in tokens)
-        if not has_query and not (
-            names & {k for k, v in self.memory.variables.items() if v} or names & set(self.memory.records)
-        ):
+        if not has_query and not (names & self.memory.variables.filled() or names & set(self.memory.records)):
             return {}
         rows = self.script.expression(tokens, place)
         columns = list(rows.columns()) if rows is not None else []

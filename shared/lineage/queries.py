@@ -7,7 +7,7 @@ from typing import Any
 from sqlglot import exp
 
 from shared.lineage.expressions import Expressions
-from shared.lineage.relations import Column, Environment, Relation, Star, derived, union
+from shared.lineage.relations import Column, Environment, Relation, Star, derived, merged, union
 from shared.lineage.rowsets import Rowsets
 from shared.lineage.scopes import Scope
 from shared.lineage.tables import Names
@@ -36,6 +36,7 @@ class Queries(Rowsets, Expressions):
         self._steps = 0
         self._reuses_aliases = dialect in LATERAL_ALIASES
         self._structs = dialect in STRUCTS
+        self._has_sigils = dialect in ("tsql", "fabric")  # a name without @ is no variable
 
     def problem(self, reason: str) -> None:
         self.problems[reason] = None
@@ -133,6 +134,9 @@ class Queries(Rowsets, Expressions):
             scope.measures(self, args["match"])
         kind = args.get("kind")
         rows = self.projections(node.expressions, scope)
+        if args.get("for_") is not None and str(args["for_"].args.get("kind")).upper() in ("XML", "JSON"):
+            values = [c.value for c in rows.columns()] + [r.whole for s in rows.stars() for r in s.relations if r.whole]
+            return Relation([Column("", derived(merged([*values, {}]), node))])
         if kind in ("STRUCT", "VALUE") and len(rows.items) == 1 and not rows.is_known:
             return rows
         return rows

@@ -90,7 +90,7 @@ class Records:
         self.memory.records[name] = row
         first = next(row.columns(), None)
         self.memory.assign(name, first.value if first is not None else {}, place.path)
-        self.memory.texts[name] = None
+        self.memory.texts[name] = ()
         return True
 
     def row(self, expression: list[Token], place: Place) -> Relation | None:

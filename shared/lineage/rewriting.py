@@ -109,7 +109,7 @@ def teradata(tokens: list[Token]) -> list[Token]:
     return [instead(t, TokenType.SELECT) if word(t) == "SEL" and t is not tokens[0] else t for t in tokens]
 
 
-def identifiers(tokens: list[Token], texts: Mapping[str, str | None]) -> list[Token]:
+def identifiers(tokens: list[Token], texts: Mapping[str, tuple[str, ...]]) -> list[Token]:
     """Snowflake's IDENTIFIER('a.b') and IDENTIFIER(:x), where the text is known, as the name that it means."""
     found: list[Token] = []
     i = 0
@@ -121,7 +121,7 @@ def identifiers(tokens: list[Token], texts: Mapping[str, str | None]) -> list[To
             if inner and inner[-1].token_type.name.endswith("STRING"):
                 text = inner[-1].text
             elif inner:
-                text = texts.get(inner[-1].text.lstrip(":$").lower())
+                text = (texts.get(inner[-1].text.lstrip(":$").lower()) or (None,))[-1]
             if text:
                 for n, part in enumerate(text.split(".")):
                     if n:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from shared.lineage.relations import Column, Environment, Relation, Star, Value, derived, merged
-from shared.lineage.tables import Names, Ref
+from shared.lineage.tables import HOLE, Names, Ref
 
 if TYPE_CHECKING:
     from shared.lineage.scopes import Scope
@@ -130,7 +130,7 @@ class Rowsets:
             return self._function(this, scope, node)
         ref = self.names.ref(node)
         if ref is None:
-            return Relation(is_open=False, whole={}, loose=True)
+            return Relation(is_open=False, whole={}, loose=HOLE not in node.sql().lower())
         if not node.args.get("db"):
             hidden = scope.named([this.name]) if this.name.lower() in self.names.ignored else None
             if hidden is not None:
@@ -228,7 +228,7 @@ class Rowsets:
                 value = merged([value, self.value(e, scope)])
             value = derived(value, call)
             return Relation([*self._declared(declared, value)])
-        value = derived(self.value(call, scope), call)
+        value = derived(self.value(this if isinstance(this, exp.Dot) else call, scope), call)
         columns = _FUNCTION_COLUMNS.get(name.lower())
         if columns:
             return Relation([Column(c, value if counts else {}) for c, counts in columns.items()], loose=True)

@@ -11,19 +11,21 @@ from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from shared.lineage import definitions, loading
+from shared.lineage.calls import RESULT, Bodies, Body
 from shared.lineage.clients import removed
-from shared.lineage.environment import Memory
+from shared.lineage.environment import Memory, Temp
 from shared.lineage.findings import Findings, Place
 from shared.lineage.flow import Edge
 from shared.lineage.headers import Header
 from shared.lineage.model import ScriptLineage, TableName
 from shared.lineage.parsing import Parsing, dialect_of
 from shared.lineage.procedural import Procedural
-from shared.lineage.relations import Relation, Value
+from shared.lineage.relations import Relation, Value, merged
 from shared.lineage.rewriting import identifiers, separate, teradata
 from shared.lineage.splitting import Piece, Splitter
 from shared.lineage.statements import Statements
-from shared.lineage.tables import Names, Ref, Tables
+from shared.lineage.tables import HOLE, Names, Ref, Tables
+from shared.lineage.texts import bridged
 from shared.lineage.tokens import balanced, instead, select
 from shared.lineage.vendors import without_functions
 from shared.lineage.words import QUIET, READ, word
@@ -59,10 +61,15 @@ class Script:
         self.procedural = Procedural(self)
         self.statements = Statements(self)
         self.deadline = time.monotonic() + budget_seconds
+        self.is_tsql = self.name in ("tsql", "fabric")
         self.is_plpgsql = self.name in ("postgres", "redshift", "")
         self.routine: Header | None = None
+        self.session: dict[str, Temp] | None = None
         self.triggers: list[tuple[str, str]] = _TRIGGER.findall(sql) if "TRIGGER" in sql[:MAX_TEXT].upper() else []
         self.silent = False
+        self.capture: list[Relation] | None = None  # rows that INSERT .. EXEC takes
+        self.bodies = Bodies(self.names)
+        self.memory.missing = self._read_ahead
         self.parameters = 0
         self.prepared: dict[str, list[Token]] = {}
         if not known:
@@ -76,7 +83,7 @@ class Script:
             self._text(text, 0, None, 0)
         return self.findings.made()
 
-    def _text(self, text: str, offset: int, routine: Header | None, bodies: int, path: tuple[int, ...] = ()) -> None:
+    def _text(self, text: str, offset: int, routine: Header | None, level: int, path: tuple[int, ...] = ()) -> None:
         """Read `text`, whose first line is line 1 + offset; `routine`: where it is the body of one."""
         try:
             tokens = self.parsing.tokens(text)
@@ -87,42 +94,119 @@ class Script:
             return
         if self.name == "oracle":
             tokens = without_functions(separate(tokens))
-        splitter = Splitter(tokens, tsql=self.name in ("tsql", "fabric"))
-        for piece in splitter.pieces():
+        if HOLE in text:
+            tokens, lost = bridged(tokens)
+            self.names.unknown += lost
+        splitter = Splitter(tokens, tsql=self.is_tsql)
+        pieces = list(splitter.pieces())
+        bodies = self._bodies(pieces, splitter.heads, text, offset)
+        for piece in pieces:
             head = piece.routine or routine
+            body = bodies.get(id(piece.routine))
+            if body is not None and body.is_read:
+                continue
             if time.monotonic() > self.deadline:
                 self.findings.problem(
                     piece.tokens[0].line + offset, "the time budget is spent; from here on nothing was read", head
                 )
                 break
-            procedural = head is not None or bodies > 0 or bool(piece.path) or self.name in ("oracle", "snowflake")
-            place = Place(head, (*path, *piece.path), text, offset, bodies, procedural)
-            known = self.names.unknown
-            try:
-                self._piece(Piece(piece.tokens, piece.control, head), place)
-            except (IndexError, ValueError):  # it ends before what its words promise
-                self.findings.problem(piece.tokens[0].line + offset, "the statement breaks off; not read", head)
-            except Exception as error:  # noqa: BLE001  whatever odd text does to us or to sqlglot, the rest goes on
-                self.findings.problem(
-                    piece.tokens[0].line + offset, f"reading it failed with {type(error).__name__}", head
-                )
-            if self.names.unknown > known:
-                self.findings.report(piece.tokens[0], "the name of a table is not constant", place)
-                self.names.unknown = known
-        if routine is None and bodies == 0:
+            procedural = head is not None or level > 0 or bool(piece.path) or self.name in ("oracle", "snowflake")
+            self._safely(piece, Place(head, (*path, *piece.path), text, offset, level, procedural))
+        if routine is None and level == 0:
             self.findings.ends = splitter.ends
+
+    def _safely(self, piece: Piece, place: Place) -> None:
+        line = piece.tokens[0].line + place.offset
+        known = self.names.unknown
+        try:
+            self._piece(Piece(piece.tokens, piece.control, place.routine), place)
+        except (IndexError, ValueError):  # it ends before what its words promise
+            self.findings.problem(line, "the statement breaks off; not read", place.routine)
+        except Exception as error:  # noqa: BLE001  whatever odd text does to us or to sqlglot, the rest goes on
+            self.findings.problem(line, f"reading it failed with {type(error).__name__}", place.routine)
+        if self.names.unknown > known:
+            self.findings.report(piece.tokens[0], "a part of its text is not constant and was left out", place)
+            self.names.unknown = known
+
+    # ---- routines that are called
+
+    def _bodies(self, pieces: list[Piece], heads: dict[int, list[Token]], text: str, offset: int) -> dict[int, Body]:
+        """The routines that the statements stand in; from now on they can be called."""
+        found: dict[int, Body] = {}
+        for piece in pieces:
+            if piece.routine is None:
+                continue
+            body = found.get(id(piece.routine))
+            if body is None:
+                body = Body(piece.routine, heads.get(id(piece.routine), []), text, offset)
+                found[id(piece.routine)] = body
+                self.bodies.add(body)
+            body.pieces.append(piece)
+        return found
+
+    def follow(self, body: Body, place: Place) -> None:
+        """Read a body again for a call; it counts as the caller's."""
+        self.findings.quiet += 1
+        try:
+            for piece in body.pieces:
+                if time.monotonic() > self.deadline:
+                    break
+                inner = Place(place.routine, (*place.path, *piece.path), body.text, body.offset, place.bodies, True)
+                self._safely(piece, inner)
+        finally:
+            self.findings.quiet -= 1
+
+    def _read_ahead(self, name: str) -> bool:
+        """Read a function that is called before the place where it is created."""
+        body = self.bodies.named(name)
+        if body is None or body.is_read or body.is_active or body.header.kind != "FUNCTION":
+            return False
+        if body.header is self.routine:
+            return False
+        body.is_read = True
+        kept, temps, routine = self.memory.frame(), dict(self.memory.temps), self.routine
+        flags, rows = (self.silent, self.capture, self.findings.quiet), self.memory.last_rows
+        here = self.memory.variables.here
+        self.silent, self.capture, self.findings.quiet = False, None, 0
+        for piece in body.pieces:
+            place = Place(body.header, piece.path, body.text, body.offset, 0, True)
+            self._safely(piece, place)
+        self.silent, self.capture, self.findings.quiet = flags
+        self.memory.restore(kept)
+        self.memory.at(here)
+        self.memory.temps.clear()
+        self.memory.temps.update(temps)
+        self.memory.last_rows, self.routine = rows, routine
+        return name in self.memory.functions or name in self.memory.results
+
+    def result(self, routine: Header, value: Value) -> None:
+        """What RETURN gives back."""
+        name = RESULT
+        if not self.findings.quiet:
+            if routine.kind != "FUNCTION":
+                return
+            name = str(self.names.routine(routine.name)).casefold().split(".")[-1]
+            self.memory.results[name] = merged([self.memory.results.get(name, {}), self.memory.follow(value)])
+        else:
+            self.memory.variables.assign(name, self.memory.follow(value), ())
 
     def again(self, tokens: list[Token], place: Place) -> None:
         """Read some tokens as a statement of their own."""
         self._piece(Piece(tokens, False, place.routine), place)
 
     def _piece(self, piece: Piece, place: Place) -> None:
+        self.memory.at(place.path)
         tokens = list(itertools.dropwhile(lambda t: t.text == "/", piece.tokens))  # SQL*Plus: run what stands above
         if not tokens:
             return
+        if self.is_tsql and piece.routine is None and self.routine is not None:
+            self.routine = None
+            self._leave()
         if piece.routine is not None and piece.routine is not self.routine:
             self.routine = piece.routine
             self.memory.enter(piece.routine.parameters)
+            if self.is_tsql:
+                self._set_aside()
             if piece.routine.returns and piece.routine.returns[0].text == "@":  # T-SQL: RETURNS @t TABLE (..)
                 self.declare_table(piece.routine.returns[1].text, piece.routine.returns)
             self._called_by_trigger(piece.routine)
@@ -162,6 +246,23 @@ class Script:
         if first == "CREATE" and not _makes_data(tokens):
             return
         self.statements.read(tokens, place)
+
+    def _set_aside(self) -> None:
+        """T-SQL: temporary tables of the session are not seen where a routine is created, and its own end with it."""
+        if self.session is None:
+            self.session = dict(self.memory.temps)
+        shared = {k: t for k, t in self.memory.temps.items() if k.startswith("##")}
+        self.session.update(shared)
+        self.memory.temps.clear()
+        self.memory.temps.update(shared)
+
+    def _leave(self) -> None:
+        """The end of a routine: the session's temporary tables are there again."""
+        if self.session is not None:
+            shared = {k: t for k, t in self.memory.temps.items() if k.startswith("##")}
+            self.memory.temps.clear()
+            self.memory.temps.update({**self.session, **shared})
+            self.session = None
 
     def _called_by_trigger(self, routine: Header) -> None:
         """PostgreSQL: a trigger function's rows are those of the table whose trigger calls it."""
@@ -220,14 +321,18 @@ class Script:
     def expression(self, tokens: list[Token], place: Place) -> Relation | None:
         return self.rows([select(tokens[0]), *tokens], place)
 
-    def dynamic(self, text: str, at: Token, place: Place, *, silent: bool = False) -> Relation | None:
+    def dynamic(self, text: str, at: Token, place: Place, *, silent: bool = False, remote: str = "") -> Relation | None:
         """Read constant dynamic SQL where it is executed, at a token. silent: its rows go into variables."""
         if place.bodies >= MAX_BODIES:
             return None
         self.memory.last_rows = None
         self.memory.marks = 0
-        before, self.silent = self.silent, silent
+        before, self.silent = self.silent, silent or self.silent
+        defaults = self.names.defaults
+        self.names.server = remote or self.names.server
         self._text(text, at.line + place.offset - 1, place.routine, place.bodies + 1, place.path)
+        if self.is_tsql:  # USE in dynamic SQL ends with it
+            self.names.defaults = defaults
         self.silent = before
         return self.memory.last_rows
 

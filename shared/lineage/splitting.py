@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from shared.lineage.headers import Header, Headers
+from shared.lineage.histories import ARMS
 from shared.lineage.words import (
     AFTER_END,
+    BLOCKS,
     CONTROL,
     DML,
     DML_AFTER,
@@ -53,8 +55,11 @@ class Splitter:
         self.routine: Header | None = None
         self.blocks = 0  # open BEGINs of the routine
         self.inner = 0  # routines within the routine, whose END does not end it
-        self.path: list[int] = []
+        self.path: list[int] = []  # T-SQL: 0 for a block that always runs
         self.branches = 0
+        self.heads: dict[int, list[Token]] = {}  # id(header) -> its tokens, up to the body
+        self.arms: dict[int, int] = {}  # T-SQL: depth -> the last branch there, for the ELSE that may follow
+        self.is_else = False
         self.single = False  # the routine's body is one statement
         self.ends: dict[int, tuple[Header, int]] = {}  # id(header) -> header, position of its last character
         self._reset(0)
@@ -87,28 +92,29 @@ class Splitter:
             if self._text(i + 1) == ":" and self._at(i + 2) in ("LOOP", "WHILE", "REPEAT", "BEGIN", "FOR"):  # label:
                 i += 2
                 self._reset(i)
+            if self._is_label(i):
+                i += 2
+                continue
             header = self.headers.header(i)
             if header is not None:
-                i = self._enter(header, i)
+                start, i = i, self._enter(header, i)
+                self.heads[id(header)] = self.tokens[start:i]
                 continue
             if not self.tsql and self._at(i) in ("PROCEDURE", "FUNCTION") and self.routine is not None:
                 i = self._nested(i)
                 continue
             routine = self.routine
-            path = tuple(self.path)
+            path = tuple(p for p in self.path if p)
+            if before and self.tsql and self._at(i) not in BLOCKS:  # T-SQL: IF .. one statement
+                path = (*path, self._arm())
             end, i = self._statement(i)
             if routine is not None and i > self.start:
                 self.ends[id(routine)] = (routine, self.tokens[(end if self._at(end) == "GO" else i) - 1].end)
             if end > self.start:
-                lone = before and self.tsql and path == tuple(self.path)  # T-SQL: IF .. one statement
-                if lone:
-                    self.branches += 1
-                yield Piece(
-                    self.tokens[self.start : end], self.control, routine, (*path, self.branches) if lone else path
-                )
+                yield Piece(self.tokens[self.start : end], self.control, routine, path)
                 if self.single and not self.control:
                     self.routine, self.single = None, False
-            before = self.control or (self._at(end) == "ELSE" and end < i)
+            before = (self.control and self._at(end) != "BEGIN") or (self._at(end) == "ELSE" and end < i)
 
     def _label(self, i: int) -> int:
         """Where `<<label>>` ends that begins at `i`, or 0."""
@@ -123,6 +129,8 @@ class Splitter:
         n = len(self.tokens)
         while i < n:
             text, w, first = self.tokens[i].text, self.words[i], i == self.start
+            if w and not first and self._is_label(i) and self.depth == 0:
+                return i, i
             if self._is_semicolon(i):
                 return i, i + 1
             if self._is_go(i):
@@ -184,10 +192,13 @@ class Splitter:
         self.kind = w
         self.control = w in CONTROL and not (w == "EXCEPTION" and self.tsql)
         self.pending = w in ("INSERT", "WITH", "REPLACE")
+        if w == "EXCEPTION" and not self.tsql and self.path:  # its handlers may see all that the block assigned
+            self.branches += ARMS
+            self.path[-1] = self.branches
 
     def _note(self, i: int, w: str) -> None:
         """Keep in mind what the statement still expects."""
-        if w == "WITH" and self._at(i - 1) == "AS":  # CREATE VIEW v AS WITH c AS (..) SELECT
+        if w == "WITH" and self._at(i - 1) in ("AS", "FOR", "RETURN"):  # CREATE VIEW v AS WITH c AS (..) SELECT
             self.pending = True
         elif w == "SET":
             self.set_seen = True
@@ -222,6 +233,12 @@ class Splitter:
             return before not in ("ROW", "ROWS")
         return kind not in ("GRANT", "DENY", "REVOKE")
 
+    def _is_label(self, i: int) -> bool:
+        """T-SQL: `again:` on a line of its own, or at least the first on its line."""
+        if not self.tsql or self._text(i + 1) != ":" or not self.words[i] or self._text(i + 2) in (":", "="):
+            return False
+        return i == 0 or self.tokens[i - 1].line < self.tokens[i].line or self._text(i - 1) == ";"
+
     def _is_if_exists(self, i: int) -> bool:
         j = i + 2 if self._at(i + 1) == "NOT" else i + 1
         return self._at(j) == "EXISTS" and self._text(j + 1) not in ("", "(")
@@ -244,8 +261,13 @@ class Splitter:
             i += 1
             while i + 1 < len(self.tokens) and self._at(i + 1) in ("TRAN", "TRANSACTION"):
                 i += 1
+            self.is_else = False
             return i + 1
-        self._open()
+        if self.tsql and not (self.control or self.is_else or self._at(i + 1) == "CATCH"):
+            self.blocks += 1
+            self.path.append(0)
+        else:
+            self._open()
         self.single = False
         return i + (2 if self._at(i + 1) in ("TRY", "CATCH", "ATOMIC") else 1)
 
@@ -256,10 +278,10 @@ class Splitter:
         if self.path:
             self.path.pop()
         i += 1
+        if self.tsql:  # no END IF there: what follows is the next statement
+            return i + (self._at(i) in ("TRY", "CATCH"))
         if self._at(i) in AFTER_END:
             i += 1
-        if self.tsql:
-            return i
         while i < len(self.tokens) and not self._is_semicolon(i):  # END LOOP label;  END procedure_name;
             i += 1
         if self.blocks == 0 and self.inner:
@@ -270,14 +292,25 @@ class Splitter:
 
     def _open(self) -> None:
         self.blocks += 1
-        self.branches += 1
-        self.path.append(self.branches)
+        self.path.append(self._arm())
+
+    def _arm(self) -> int:
+        """A new branch, or after ELSE another one of the same IF."""
+        depth = len(self.path)
+        if self.is_else and depth in self.arms:
+            self.arms[depth] += 1
+        else:
+            self.branches += ARMS
+            self.arms[depth] = self.branches
+        self.is_else = False
+        return self.arms[depth]
 
     def _branch(self) -> None:
-        """ELSE, ELSIF, WHEN: another branch of the block."""
-        self.branches += 1
-        if self.path:
-            self.path[-1] = self.branches
+        """ELSE, ELSIF, WHEN: another branch of the block; T-SQL: the next block or statement is one."""
+        if self.tsql:
+            self.is_else = True
+        elif self.path:
+            self.path[-1] += 1
 
     def _nested(self, i: int) -> int:
         """Step over the header of a routine within a package or a routine; a declaration alone ends with `;`."""
@@ -300,6 +333,7 @@ class Splitter:
         """Step over a routine's header to its body; remember the routine."""
         depth, n = 0, len(self.tokens)
         self.routine, self.blocks, self.single, self.inner, self.path = header, 0, False, 0, []
+        self.arms, self.is_else = {}, False
         i += 1
         while i < n:
             text, w = self.tokens[i].text, self.words[i]

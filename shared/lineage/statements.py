@@ -10,18 +10,27 @@ from sqlglot.errors import ParseError
 from sqlglot.tokenizer_core import TokenType
 
 from shared.lineage.bounds import condensed, too_deep
-from shared.lineage.clauses import simplified, without_output, without_returning, without_variables
+from shared.lineage.clauses import (
+    nested_writes,
+    output_list,
+    simplified,
+    without_output,
+    without_position,
+    without_returning,
+    without_variables,
+)
 from shared.lineage.documents import tabled
 from shared.lineage.environment import plain
 from shared.lineage.expressions import TooMuch
-from shared.lineage.flow import Edge
+from shared.lineage.flow import Edge, Entry
+from shared.lineage.model import TableName
 from shared.lineage.parsing import first_error
 from shared.lineage.queries import Queries
 from shared.lineage.relations import Relation
 from shared.lineage.rewriting import compound, opened, prepared
 from shared.lineage.skimming import skimmed
 from shared.lineage.tables import HOLE, Ref, Tables, tables_of
-from shared.lineage.tokens import instead, variables
+from shared.lineage.tokens import instead, named, variables
 from shared.lineage.updates import Write
 from shared.lineage.vendors import reworded, without_error_log
 from shared.lineage.words import word
@@ -45,8 +54,12 @@ class Statements:
         self.memory = script.memory
         self.parsing = script.parsing
         self.findings = script.findings
+        self.composed = 0
 
-    def read(self, tokens: list[Token], place: Place, *, quiet: bool = False) -> None:
+    def read(
+        self, tokens: list[Token], place: Place, *, quiet: bool = False, output: list[Token] | None = None
+    ) -> None:
+        """output: what an OUTPUT clause around lists; its rows are the last rows then."""
         line = tokens[0].line + place.offset
         targets: list[Token] = []
         given: list[Token] = []
@@ -57,8 +70,8 @@ class Statements:
             tokens, given, into = without_returning(tokens)
             targets = targets or into
         if tsql:
-            tokens = opened(compound(tokens), self.parsing.words)
-        tokens = condensed(tabled(reworded(prepared(tokens))))
+            tokens = opened(compound(self._composed(tokens, place)), self.parsing.words)
+        tokens = condensed(tabled(reworded(prepared(without_position(tokens)))))
         tokens, rejected = without_error_log(tokens)
         reason = too_deep(tokens)
         if reason:
@@ -67,6 +80,7 @@ class Statements:
         tokens, outputs = without_output(tokens)
         logs: list[Log] = [(table, columns, self.parsing.expressions(words)) for table, columns, words in outputs]
         refused = self.names.of_tokens(rejected) if rejected else None
+        given = output or given
         if given:
             logs.append((None, [], self.parsing.expressions(given)))
         supplied: Relation | None = None
@@ -125,19 +139,35 @@ class Statements:
                 self.memory.define(ref, None, temporary=True)
         self.findings.keep(tables, [], [], place, line)
 
+    def _composed(self, tokens: list[Token], place: Place) -> list[Token]:
+        """T-SQL's INSERT over the OUTPUT of another write: that is read first, its rows are a temporary table."""
+        for start, end in reversed(nested_writes(tokens)):
+            inner, listed = output_list(tokens[start + 1 : end])
+            rows = self._rows_of(inner, listed, place)
+            if rows is None:
+                continue
+            self.composed += 1
+            name = named(f"#output{self.composed}", tokens[start])
+            ref = Ref(TableName((name.text,)), temporary=True)
+            self.memory.define(ref, plain(rows), temporary=True)
+            self.memory.fill(ref, rows)
+            sources = tuple(dict.fromkeys(s.ref for c in rows.columns() for s in c.value))
+            self.findings.entries.append((Entry(Tables("OUTPUT", sources, (ref,)), []), place.routine))
+            tokens = [*tokens[:start], name, *tokens[end + 1 :]]
+        return tokens
+
+    def _rows_of(self, tokens: list[Token], listed: list[Token], place: Place) -> Relation | None:
+        self.memory.last_rows = None
+        self.read(tokens, place, output=listed)
+        return self.memory.last_rows
+
     def _executed(self, tokens: list[Token], place: Place) -> Relation | None:
         """Rows of INSERT .. EXEC: of a procedure of the script, or of constant dynamic SQL."""
+        rows = self.script.procedural.captured(tokens, place)
+        if rows is not None:
+            return rows
         name = next((t.text for t in reversed(tokens[1:6]) if t.text.lower() in self.memory.functions), None)
-        if name is not None:
-            return self.memory.functions[name.lower()]
-        if tokens[1].text == "(" or any(t.text.upper().strip("[]") == "SP_EXECUTESQL" for t in tokens[1:6]):
-            self.memory.last_rows = None
-            self.script.procedural.read(tokens, place)
-            rows: Relation | None = self.memory.last_rows
-            if rows is not None:
-                return rows
-        self.findings.report(tokens[0], "the rows come from a procedure that was not followed", place)
-        return None
+        return self.memory.functions[name.lower()] if name is not None else None
 
     def _effect(
         self,
@@ -168,7 +198,8 @@ class Statements:
             if any(write.rows.stars()) and not write.copies and not self._is_temporary(write):
                 queries.problem(f"the columns behind * for {write.ref.name} are not known")
             edges += [(write.ref, c.name, c.value) for c in write.rows.columns() if HOLE not in c.name.lower()]
-        self.findings.keep(tables, edges, list(queries.problems), place, line)
+        into_variables = quiet or bool(targets) or _assigns(statement)
+        self.findings.keep(tables, edges, list(queries.problems), place, line, into_variables=into_variables)
         for write in writes:
             self._remember(write, replaced=supplied is not None)
         if isinstance(statement, exp.Query) and returned is not None:
@@ -176,7 +207,11 @@ class Statements:
             assigned = self._assigned(statement, place)
             if targets:
                 self.script.procedural.into(variables(targets), returned, place)
-            elif not quiet and not self.script.silent and not assigned:
+            elif assigned or quiet or self.script.silent:
+                pass
+            elif self.script.capture is not None:
+                self.script.capture.append(self.memory.followed(returned))
+            elif not self.findings.quiet:
                 self.findings.returned(place.routine, returned)
                 if place.routine is not None:
                     self.script.returns(place.routine, returned)
@@ -206,8 +241,7 @@ class Statements:
                 if isinstance(e.expression, exp.Column):
                     own = dict.fromkeys(own)
                 self.memory.assign(e.this.name, own, place.path)
-                text = self.script.procedural.constant(e.expression)
-                self.memory.texts[e.this.name.lower()] = text
+                self.memory.texts[e.this.name.lower()] = self.script.procedural.constant(e.expression)
                 found = True
         return found
 
@@ -257,3 +291,10 @@ class Statements:
         queries = Queries(self.names, self.memory, self.name)
         rows = queries.query(statement, None) if isinstance(statement, exp.Query) else None
         return tables, rows, list(queries.problems)
+
+
+def _assigns(statement: Any) -> bool:
+    """T-SQL's and MySQL's SELECT @a = x."""
+    return isinstance(statement, exp.Select) and any(
+        isinstance(e, (exp.EQ, exp.PropertyEQ)) and isinstance(e.this, exp.Parameter) for e in statement.expressions
+    )

@@ -59,6 +59,7 @@ class Names:
         self.ignored = _NO_TABLES.get(name, set())
         self.synonyms: dict[str, TableName] = {}
         self.unknown = 0  # names with a hole, so far
+        self.server = ""  # the linked server where dynamic SQL runs
 
     @property
     def has_two_levels(self) -> bool:
@@ -73,6 +74,14 @@ class Names:
         """USE, SET search_path: the defaults of what follows. reset: the schema is the new database's default."""
         self._database = database or self._database
         self._schema = schema or (_DEFAULT_SCHEMA.get(self._dialect, "") if reset else self._schema)
+
+    @property
+    def defaults(self) -> tuple[str, str, str]:
+        return self._database, self._schema, self.server
+
+    @defaults.setter
+    def defaults(self, kept: tuple[str, str, str]) -> None:
+        self._database, self._schema, self.server = kept
 
     def folded(self, text: str, *, quoted: bool) -> str:
         return text if quoted else self._fold(text)
@@ -146,6 +155,8 @@ class Names:
         if self._dialect in _TWO_LEVELS:
             above = self._schema or self._database
             return tuple(parts if len(parts) > 1 or not above else [above, *parts])
+        if self.server:
+            return (self.server, *parts)
         if len(parts) == 1 and self._schema:
             parts = [self._schema, *parts]
         if len(parts) == 2 and self._database:

@@ -71,15 +71,11 @@ class Updates:
         if not isinstance(e, exp.EQ):
             return []
         left, right = e.this, e.expression
-        if isinstance(left, exp.EQ):  # T-SQL: @v = a = x
-            if isinstance(left.this, (exp.Parameter,)):
-                self.memory.assign(left.this.name, self.q.value(right, scope))
-            left = left.expression
-        if isinstance(left, exp.Parameter):
-            self.memory.assign(left.name, self.q.value(right, scope))
-            if isinstance(right, exp.EQ):
-                return self._assignments(right, scope, ref, there)
-            return []
+        if isinstance(left, exp.Parameter):  # T-SQL: @v = x, @v = a = x
+            chained = isinstance(right, exp.EQ)
+            found_ = self._assignments(right, scope, ref, there) if chained else []
+            self.memory.assign(left.name, self.q.value(right.expression if chained else right, scope))
+            return found_
         if isinstance(left, (exp.Tuple, exp.Paren)):
             names = left.expressions if isinstance(left, exp.Tuple) else [left.this]
             return [

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from sqlglot import exp
 
-from shared.lineage.relations import Relation, Star
+from shared.lineage.relations import Column, Relation, Star
 from shared.lineage.scopes import Scope
-from shared.lineage.tables import Ref, is_temporary
+from shared.lineage.tables import HOLE, Ref, is_temporary
 from shared.lineage.trees import identifier, selects
 from shared.lineage.updates import Updates, Write
 
@@ -112,7 +112,7 @@ class Writes(Updates):
         if node is not None and node.args.get("by_name"):
             return rows
         if listed:
-            return rows.renamed(listed)
+            return self._aligned(rows, listed).renamed(listed)
         known = self.memory.columns_of(ref)
         target = node.this if node is not None else None
         partition = (node.args.get("partition") or target.args.get("partition")) if target is not None else None
@@ -126,6 +126,13 @@ class Writes(Updates):
             names = [c.name for c in rows.columns()]
             return rows.renamed([*names[: -len(dynamic)], *dynamic])
         return rows
+
+    def _aligned(self, rows: Relation, listed: list[str]) -> Relation:
+        """Without what follows a hole of dynamic SQL that stands for another number of columns than one."""
+        hole = next((i for i, c in enumerate(rows.items) if isinstance(c, Column) and HOLE in c.name.lower()), None)
+        if hole is None or len(rows.items) == len(listed):
+            return rows
+        return Relation(rows.items[:hole])
 
     def _conflict(self, node: Any, ref: Ref, base: Relation, rows: Relation, select: Any, after: Scope) -> Write:
         scope = Scope()
