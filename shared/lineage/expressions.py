@@ -202,8 +202,9 @@ class Expressions:
 
     def _name(self, parts: list[str], scope: Scope, *, quiet: bool = False, unquoted: bool = True) -> Value | None:
         if HOLE in parts[-1].lower():
-            value = self.env.variable(parts[0]) if parts[-1].lower().endswith("v_") else None
-            return value or {}
+            is_value = parts[-1].lower().endswith("v_")
+            self.names.unknown += not is_value
+            return (self.env.variable(parts[0]) if is_value else None) or {}
         try:
             value = self._unqualified(parts[0], scope) if len(parts) == 1 else self._qualified(parts, scope)
         except Ambiguous:

@@ -62,17 +62,7 @@ class Findings:
     def report(self, token: Token, reason: str, place: Place) -> None:
         self.problem(token.line + place.offset, reason, place.routine)
 
-    def keep(
-        self,
-        tables: Tables,
-        edges: list[Edge],
-        reasons: list[str],
-        place: Place,
-        line: int,
-        *,
-        into_variables: bool = False,
-    ) -> None:
-        """into_variables: the rows of a query go no further than that."""
+    def keep(self, tables: Tables, edges: list[Edge], reasons: list[str], place: Place, line: int) -> None:
         memory = self.memory
         for reason in reasons:
             self.problem(line, reason, place.routine, "columns")
@@ -91,7 +81,7 @@ class Findings:
             tuple(Ref(r.name, memory.is_temporary(r)) for r in tables.outputs),
         )
         followed = [(ref, column, memory.follow(value)) for ref, column, value in edges if not memory.is_temporary(ref)]
-        self.entries.append((Entry(marked, followed, into_variables=into_variables), place.routine))
+        self.entries.append((Entry(marked, followed), place.routine))
 
     def rename(self, old: Ref, new: Ref, place: Place, line: int, *, swap: bool = False) -> None:
         if self.quiet:
@@ -117,7 +107,7 @@ class Findings:
             for key, (header, end) in self.ends.items()
         ]
         return ScriptLineage(
-            inputs=everything.all_inputs(),
+            inputs=tuple(everything.inputs.values()),
             outputs=tuple(everything.outputs.values()),
             columns=everything.columns.made(),
             statements=tuple(self.statements),
@@ -134,7 +124,7 @@ class Findings:
             kind=header.kind.lower() if header else "script",
             line=header.first.line if header else 1,
             sql=self.sql[header.first.start : end + 1] if header else self.sql,
-            inputs=flow.all_inputs(),
+            inputs=tuple(flow.inputs.values()),
             outputs=tuple(flow.outputs.values()),
             columns=flow.columns.made(),
             problems=tuple(p for p, r in self.problems if r is header),

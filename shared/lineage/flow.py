@@ -20,7 +20,6 @@ class Entry(NamedTuple):
     edges: list[Edge]
     renames: tuple[Ref, Ref] | None = None
     swap: bool = False
-    into_variables: bool = False
 
 
 class Texts:
@@ -88,7 +87,6 @@ class Flow:
         self._names = names
         self.inputs: dict[str, TableName] = {}
         self.outputs: dict[str, TableName] = {}
-        self.noted: dict[str, TableName] = {}  # read into variables: an input, unless nothing else is written
         self.behind: dict[str, dict[str, TableName]] = {}  # temporary table -> what fed it
         self.columns = Columns(texts)
 
@@ -112,9 +110,7 @@ class Flow:
             else:
                 self.outputs.setdefault(key, ref.name)
                 kept.append(key)
-        if entry.into_variables and not tables.outputs:
-            self.noted.update(sources)
-        elif kept or not tables.outputs:
+        if kept or not tables.outputs:
             for key, name in sources.items():  # a table that only feeds itself is no input
                 if kept != [key]:
                     self.inputs.setdefault(key, name)
@@ -127,10 +123,6 @@ class Flow:
                     other = self._names.key(source.ref)
                     if other != self._names.key(ref) and not source.ref.temporary and other not in self.behind:
                         self.inputs.setdefault(other, source.ref.name)
-
-    def all_inputs(self) -> tuple[TableName, ...]:
-        noted = {key: name for key, name in self.noted.items() if [*self.outputs] != [key]}
-        return tuple({**self.inputs, **noted}.values())
 
     def _rename(self, old: Ref, new: Ref, *, swap: bool) -> None:
         was, will = self._names.key(old), self._names.key(new)

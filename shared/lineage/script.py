@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
@@ -28,7 +28,7 @@ from shared.lineage.tables import HOLE, Names, Ref, Tables
 from shared.lineage.texts import bridged
 from shared.lineage.tokens import balanced, instead, select
 from shared.lineage.vendors import without_functions
-from shared.lineage.words import QUIET, READ, word
+from shared.lineage.words import QUIET, READ, ROUTINES, word
 
 #: a longer text is a dump, not a script
 MAX_TEXT = 2 * 1024 * 1024
@@ -98,8 +98,11 @@ class Script:
             tokens, lost = bridged(tokens)
             self.names.unknown += lost
         splitter = Splitter(tokens, tsql=self.is_tsql)
-        pieces = list(splitter.pieces())
-        bodies = self._bodies(pieces, splitter.heads, text, offset)
+        pieces: Iterable[Piece] = splitter.pieces()
+        bodies: dict[int, Body] = {}
+        if not ROUTINES.isdisjoint(splitter.words):  # all of them first: a routine may be called before it is created
+            pieces = list(pieces)
+            bodies = self._bodies(pieces, splitter.heads, text, offset)
         for piece in pieces:
             head = piece.routine or routine
             body = bodies.get(id(piece.routine))

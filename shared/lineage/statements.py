@@ -198,8 +198,7 @@ class Statements:
             if any(write.rows.stars()) and not write.copies and not self._is_temporary(write):
                 queries.problem(f"the columns behind * for {write.ref.name} are not known")
             edges += [(write.ref, c.name, c.value) for c in write.rows.columns() if HOLE not in c.name.lower()]
-        into_variables = quiet or bool(targets) or _assigns(statement)
-        self.findings.keep(tables, edges, list(queries.problems), place, line, into_variables=into_variables)
+        self.findings.keep(tables, edges, list(queries.problems), place, line)
         for write in writes:
             self._remember(write, replaced=supplied is not None)
         if isinstance(statement, exp.Query) and returned is not None:
@@ -291,10 +290,3 @@ class Statements:
         queries = Queries(self.names, self.memory, self.name)
         rows = queries.query(statement, None) if isinstance(statement, exp.Query) else None
         return tables, rows, list(queries.problems)
-
-
-def _assigns(statement: Any) -> bool:
-    """T-SQL's and MySQL's SELECT @a = x."""
-    return isinstance(statement, exp.Select) and any(
-        isinstance(e, (exp.EQ, exp.PropertyEQ)) and isinstance(e.this, exp.Parameter) for e in statement.expressions
-    )
