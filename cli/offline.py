@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import BinaryIO
 
@@ -65,7 +65,10 @@ def transform(config: Path | None, files: tuple[Path, ...], output: Path | None,
     """Turn job files into hook messages, one JSON object a line; `-` is standard input.
 
     Needs neither Azure nor a running stack. What is refused is told on standard error, and the exit code is 1.
+    SQL in a file may name tables of the files before it: give the job files of a scan first, then the scripts.
     """
+    from shared.atlas.file_columns import FileColumns
+    from shared.lineage.known import unknown_text
     from shared.pipeline.offline import FileResult, bases_of, messages
 
     files_there([path for path in files if path != STDIN])
@@ -75,6 +78,7 @@ def transform(config: Path | None, files: tuple[Path, ...], output: Path | None,
     with ExitStack() as stack:
         sink: BinaryIO = stack.enter_context(output.open("wb")) if output else sys.stdout.buffer
         kept = stack.enter_context(rejected.open("wb")) if rejected else None
+        columns = stack.enter_context(closing(FileColumns()))
         for name in files:
             path = _spooled(stack) if name == STDIN else name
             shown = "standard input" if name == STDIN else str(name)
@@ -87,7 +91,8 @@ def transform(config: Path | None, files: tuple[Path, ...], output: Path | None,
                 if kept is not None:
                     kept.write(msgspec.json.encode({"file": shown, **msgspec.to_builtins(item)}) + b"\n")
 
-            for message in messages(path, refused, settings=settings, bases=bases, result=result):
+            found = messages(path, refused, settings=settings, bases=bases, result=result, columns=columns)
+            for message in found:
                 sink.write(message.body + b"\n")
             sink.flush()
             count += result.refused
@@ -95,6 +100,8 @@ def transform(config: Path | None, files: tuple[Path, ...], output: Path | None,
                 f"[dim]{escape(shown)}: {result.format or 'unknown format'}, {plural(result.records, 'record')}, "
                 f"{plural(result.assets, 'asset')}, {result.refused:,} refused[/dim]"
             )
+            if result.unknown:
+                err.print(f"[yellow]columns not known[/yellow] {escape(unknown_text(result.unknown))}")
     sys.exit(1 if count else 0)
 
 

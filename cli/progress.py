@@ -123,7 +123,8 @@ class Progress:
             _line("sent", f"{name}: {_sent(receipt)} [dim]{receipt.seconds:.1f} s[/dim]")
             return
         if receipt.state == "confirmed":
-            _line("confirmed", f"{name}: {_sent(receipt)}", "green")
+            unknown = f", [yellow]columns of {escape(', '.join(receipt.unknown))} not known[/yellow]"
+            _line("confirmed", f"{name}: {_sent(receipt)}{unknown if receipt.unknown else ''}", "green")
             return
         colour = "yellow" if receipt.state == "partly rejected" else "red"
         what = f"{receipt.refused:,} refused, {_sent(receipt)}" if receipt.records else "refused as a whole"

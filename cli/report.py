@@ -26,6 +26,7 @@ COLOURS = {
     "disabled": "red",
     "gone": "yellow",
 }
+UNKNOWN_FIX = "scan their source: scripts are read again then, views with their next scan"
 #: refusals that a report shows; `./hookline rejected` and --report have them all
 MOST_REFUSALS = 20
 
@@ -115,6 +116,8 @@ def show_files(receipts: list[Receipt]) -> None:
         why = r.error or ", ".join(f"{rule} x {count:,}" for rule, count in sorted(r.reasons.items()))
         if why:
             reasons.append((r.path, why, r.fix))
+        if r.unknown:
+            reasons.append((r.path, f"columns not known: {', '.join(r.unknown)}", UNKNOWN_FIX))
     show_table(columns, rows)
     _show_reasons(reasons)
 

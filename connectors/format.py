@@ -22,6 +22,7 @@ from typing import BinaryIO, ClassVar
 
 import msgspec
 
+from shared.lineage.known import Schemas
 from shared.records import Address, Found, Refusal
 
 #: how much of a file `recognises` sees
@@ -34,11 +35,13 @@ class FileContext(msgspec.Struct, frozen=True):
     path:      where it lies, for messages and for conventions in folder names: `uploads/sql/tsql/load.sql`
     size:      bytes, or -1 when not known
     instances: base address of every configured instance, so that a file can say "this is about crm"
+    schemas:   columns of tables that SQL in the file names
     """
 
     path: str
     size: int = -1
     instances: Mapping[str, Address] = {}
+    schemas: Schemas = Schemas()
 
 
 class Format(abc.ABC):

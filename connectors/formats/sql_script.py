@@ -13,10 +13,20 @@ from pathlib import PurePosixPath
 from typing import BinaryIO, NamedTuple
 
 from connectors.format import FileContext, Format
-from connectors.formats.sql_text import PLATFORMS, Header, decode, dialect_named, guess, header_of, leading_comment
+from connectors.formats.sql_text import (
+    PLATFORMS,
+    Header,
+    decode,
+    dialect_named,
+    example,
+    guess,
+    header_of,
+    leading_comment,
+)
 from shared.errors import BadInput
-from shared.lineage import Routine, TableName, analyze
+from shared.lineage import Routine, TableName
 from shared.lineage.dialects import canonical
+from shared.lineage.known import Read, Request, unknown_text
 from shared.records import Address, ColumnEdge, Found, Process, Refusal
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -61,7 +71,8 @@ class SqlScript(Format):
             reason = "the file is empty" if not data.strip() else "the file is binary, not a script"
             yield Refusal(place="the whole file", rule="sql_script", reason=reason, fix="upload the script as text")
             return
-        yield from _processes(_script(text, context))
+        script = _script(text, context)
+        yield from _processes(script, context.schemas.read_one(_request(script)))
 
 
 def _script(text: str, context: FileContext) -> _Script:
@@ -101,20 +112,22 @@ def _place(path: str) -> tuple[str, tuple[str, ...]]:
     return "", below
 
 
-def _processes(script: _Script) -> Iterator[Found | Refusal]:
-    header = script.header
-    lineage = analyze(
-        script.text,
-        dialect=script.dialect,
-        default_database=header.database or None,
-        default_schema=header.schema or None,
-    )
+def _request(script: _Script) -> Request:
+    def address_of(parts: tuple[str, ...]) -> Address | None:
+        address = _address(script, TableName(parts), "table")
+        return address if address.platform != "sql" else None
+
+    return Request(script.text, script.dialect, address_of, script.header.database, script.header.schema)
+
+
+def _processes(script: _Script, read: Read) -> Iterator[Found | Refusal]:
+    lineage = read.lineage
     shares = [*((lineage.main,) if lineage.main else ()), *lineage.routines]
     told = False
     for share in sorted(shares, key=lambda s: s.line):
         if share.inputs or share.outputs:
             told = True
-            yield Found(_process(script, share), share.line)
+            yield Found(_process(script, share, read.unknown), share.line)
         elif share.problems and (lineage.inputs or lineage.outputs):
             reason = f"{share.kind} {share.name}: {_unparsed(share)}"
             yield _refusal(f"line {share.line}", reason)
@@ -129,12 +142,17 @@ def _refusal(place: str, reason: str) -> Refusal:
     return Refusal(place=place, rule="sql_script", reason=reason[:MAX_UNPARSED], fix=fix)
 
 
-def _process(script: _Script, share: Routine) -> Process:
+def _process(script: _Script, share: Routine, unknown: tuple[Address, ...]) -> Process:
     from shared.settings.redact import redact
 
     properties = {"file": "/".join(script.name)}
     if share.problems:
         properties["unparsed"] = _unparsed(share)
+    if any(problem.about == "columns" for problem in share.problems):
+        if script.base is None:
+            properties["columns_unknown"] = f"nobody says where its tables lie: begin with `{example()}`"
+        elif unknown:
+            properties["columns_unknown"] = unknown_text(unknown)
     whole = share.kind == "script"
     return Process(
         address=_script_address(script) if whole else _address(script, share.name, share.kind),

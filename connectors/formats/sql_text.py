@@ -102,14 +102,14 @@ def header_of(text: str, where: str) -> Header:
     try:
         words = shlex.split(found[1].strip().removesuffix("*/"))
     except ValueError as error:
-        raise BadInput(f"line 1: the hookline line cannot be read ({error})", where=where, fix=_example()) from error
+        raise BadInput(f"line 1: the hookline line cannot be read ({error})", where=where, fix=example()) from error
     values: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or key.lower() not in KEYS:
             near = get_close_matches(key.lower(), KEYS, 1)
             hint = f"did you mean {near[0]}? " if near else ""
-            raise BadInput(f"line 1: unknown key {key[:40]!r} in the hookline line", where=where, fix=hint + _example())
+            raise BadInput(f"line 1: unknown key {key[:40]!r} in the hookline line", where=where, fix=hint + example())
         values[key.lower()] = value
     if values.get("dialect"):
         values["dialect"] = dialect_named(values["dialect"], where)
@@ -146,5 +146,6 @@ def leading_comment(text: str) -> str:
     return "\n".join(word for word in words if word)[:2_000]
 
 
-def _example() -> str:
+def example() -> str:
+    """A first line that tells everything."""
     return "-- hookline: dialect=tsql server=sql01 database=DW schema=dbo (or instance=<one of hookline.yaml>)"

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from shared.atlas.closure import key
-from shared.lineage import ColumnLineage, analyze
-from shared.naming import Name
-from shared.records import Address, ColumnEdge, Dataset, Process, Query, Report
+from shared.atlas.history import Executed
+from shared.lineage import ColumnLineage
+from shared.lineage.known import Read, Request, unknown_text
+from shared.records import Address, ColumnEdge, Dataset, Process, Report
 
 #: of what was not understood of a text, shown on its process
 _PROBLEMS = 3
@@ -31,44 +31,58 @@ def derived(record: Dataset | Report) -> Process:
     )
 
 
-def statement(query: Query) -> Process:
-    """A statement from a query history: one process per distinct text in one place."""
+def statement(executed: Executed) -> Process:
+    """A statement from a query history, before its lineage is known."""
+    query = executed.query
     return Process(
-        address=query.address.at(f"{statement_key(query):016x}", type="query"),
+        address=query.address.at(f"{executed.key:016x}", type="query"),
+        description=executed.usage,
         sql=query.sql,
         dialect=query.dialect,
         default_database=query.default_database,
         default_schema=query.default_schema,
-        owners=(query.user,) if query.user else (),
-        ended=query.time,
+        owners=(executed.last_user,) if executed.last_user else (),
+        ended=executed.last,
     )
 
 
-def statement_key(query: Query) -> int:
-    """64 bits of the text and of what its unqualified names mean."""
-    return key(Name(f"{query.default_database}\0{query.default_schema}", query.sql))
+def by_target(record: Process) -> Process:
+    """A statement under the name of the table that it writes, so that those of one table stand together."""
+    target = ".".join(record.outputs[0].path[-2:])
+    *around, key = record.address.path
+    return msgspec.structs.replace(
+        record, address=msgspec.structs.replace(record.address, path=(*around, f"{target} {key}"))
+    )
 
 
-def with_lineage(record: Process, *, derived: bool = False) -> Process:
-    """The process with inputs and outputs, as the record says or else as its SQL says, and with column edges.
+def request(record: Process, *, derived: bool = False) -> Request | None:
+    """What is to be read of its SQL; None where the record says itself what flows.
 
     derived: it is a view's, so its SQL is read for columns even where the source has told what the view reads.
-    What was not understood of the SQL is shown among its properties, `unparsed`.
     """
     if not record.sql or not record.dialect or (record.inputs and not derived):
-        return record
-    found = analyze(
-        record.sql,
-        dialect=record.dialect,
-        default_database=record.default_database or None,
-        default_schema=record.default_schema or None,
+        return None
+    server = Address(record.address.platform, record.address.host)
+    return Request(
+        record.sql, record.dialect, lambda parts: server.at(*parts), record.default_database, record.default_schema
     )
+
+
+def with_lineage(record: Process, read: Read) -> Process:
+    """The process with inputs and outputs, as the record says or else as its SQL says, and with column edges.
+
+    What was not understood of the SQL is shown among its properties, `unparsed`; tables whose columns would have to be
+    known, `columns_unknown`.
+    """
+    found = read.lineage
     server = Address(record.address.platform, record.address.host)
     properties = record.properties
     problems = [problem for problem in found.problems if problem.about == "statement"]
     if problems and not record.inputs and "unparsed" not in properties:
         shown = "; ".join(f"{problem.place}: {problem.reason}" for problem in problems[:_PROBLEMS])
         properties = {**properties, "unparsed": shown}
+    if read.unknown:
+        properties = {**properties, "columns_unknown": unknown_text(read.unknown)}
     inputs = record.inputs or tuple(server.at(*table.parts) for table in found.inputs)
     outputs = record.outputs or tuple(server.at(*table.parts) for table in found.outputs)
     return msgspec.structs.replace(

@@ -9,7 +9,7 @@ from types import TracebackType
 
 import msgspec
 
-from shared.records import Deleted, Process, Query
+from shared.records import Deleted, Process
 
 #: kept in memory up to here
 SPOOL_BYTES = 4 * 1024 * 1024
@@ -19,7 +19,7 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """derived: the process of a view or report, which is no record of its own."""
 
     place: int | str
-    record: Process | Query | Deleted
+    record: Process | Deleted
     derived: bool = False
 
 

@@ -8,16 +8,20 @@ is refused takes nothing with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Literal
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from shared.atlas import flows, uploaded
 from shared.atlas.bounds import text
-from shared.atlas.checks import REMEMBERED, Checks, Made, Repeats, passed
+from shared.atlas.checks import Checks, Made, Repeats, passed
 from shared.atlas.closure import Closure
 from shared.atlas.entities import Entities
+from shared.atlas.file_columns import FileColumns
+from shared.atlas.history import Executed, History
 from shared.atlas.messages import MAX_BYTES
 from shared.atlas.problems import Problem
 from shared.atlas.refusals import masked, refusal
@@ -25,6 +29,7 @@ from shared.atlas.rules import Rules
 from shared.atlas.spool import Spool, Waiting
 from shared.atlas.stencil import Stencils
 from shared.atlas.stubs import VIEWS, Known, Stubs
+from shared.lineage.known import Read, Request, Schemas
 from shared.naming import Name, NameRefused, Naming
 from shared.records import (
     Atlas,
@@ -38,6 +43,8 @@ from shared.records import (
     Refusal,
     Report,
 )
+
+T = TypeVar("T")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,8 +68,20 @@ class Transform:
     adopted:  of them, those left alone because of `assets: adopt`
     """
 
-    def __init__(self, naming: Naming, rules: Rules, *, known: Known, options: Options | None = None) -> None:
+    def __init__(
+        self,
+        naming: Naming,
+        rules: Rules,
+        *,
+        known: Known,
+        options: Options | None = None,
+        columns: FileColumns | None = None,
+        schemas: Schemas | None = None,
+    ) -> None:
         options = options or Options()
+        self._columns = columns if columns is not None else FileColumns()
+        self._schemas = schemas if schemas is not None else Schemas([self._columns])
+        self._owns_columns = columns is None
         self._naming = naming
         self._adopt = options.assets == "adopt"
         self._repeats = options.repeats
@@ -71,30 +90,41 @@ class Transform:
         self._stencils = Stencils(naming, self._entities)
         self._stubs = Stubs(naming, self._entities, self._checks, known)
         self._beside: object = None  # what the last dataset refers to; the same object for all beside it
-        self._latest: dict[int, tuple[str, int]] = {}  # of each statement: time, and number in the spool
+        self._history = History()
         self.records = 0
         self.repeated = 0
         self.adopted = 0
 
     def run(self, found: Iterable[Found | Refusal]) -> Iterator[Closure | Refusal]:
-        with Spool() as spool:
+        with ExitStack() as held:
+            spool = held.enter_context(Spool())
+            held.callback(self._history.close)
+            if self._owns_columns:
+                held.callback(self._columns.close)
             for item in found:
                 if isinstance(item, Refusal):
                     yield masked(item)
                     continue
                 self.records += 1
                 record, place = item.record, item.place
-                try:
-                    made = self._at_once(record, place, spool)
-                except (NameRefused, UnicodeEncodeError) as error:
-                    made = [_unusable(error, record, place)]
-                yield from made
-            for number, waiting in enumerate(spool):
-                try:
-                    made = self._at_the_end(waiting, number)
-                except (NameRefused, UnicodeEncodeError) as error:
-                    made = [_unusable(error, waiting.record, waiting.place)]
-                yield from made
+                yield from self._made(self._at_once, record, place, spool)
+            for waiting, read in self._read(spool, _request):
+                yield from self._made(self._at_the_end, waiting.record, waiting.place, waiting, read)
+            self.repeated += self._history.silent
+            for executed, read in self._read(self._history.statements(), lambda e: flows.request(flows.statement(e))):
+                self.repeated += executed.count - 1
+                yield from self._made(self._executed, executed.query, executed.place, executed, read)
+
+    def _made(self, make: Callable[..., Made], record: Record, place: int | str, *further: Any) -> Made:
+        try:
+            return make(record, place, *further)
+        except (NameRefused, UnicodeEncodeError) as error:
+            return [_unusable(error, record, place)]
+
+    def _read(self, items: Iterable[T], request: Callable[[T], Request | None]) -> Iterator[tuple[T, Read | None]]:
+        """Each with what its SQL says, where it has any that is to be read."""
+        mine, theirs = itertools.tee(items)
+        yield from zip(mine, self._schemas.read(map(request, theirs)), strict=True)
 
     # ---- assets
 
@@ -107,12 +137,15 @@ class Transform:
             return self._uploaded(record, place)
         if isinstance(record, Deleted):
             return self._deleted(record, place, spool)
-        number = spool.add(Waiting(place, record))
         if isinstance(record, Query):
-            self._note(record, number)
+            self._history.add(record, place)
+        else:
+            spool.add(Waiting(place, record))
         return []
 
     def _dataset(self, record: Dataset | Report, place: int | str, spool: Spool) -> Made:
+        if record.columns and isinstance(record, Dataset):
+            self._columns.add(record.address, record.columns)
         if self._adopt:
             made = self._described(record, place)
         else:
@@ -205,31 +238,23 @@ class Transform:
 
     # ---- processes
 
-    def _note(self, query: Query, number: int) -> None:
-        """Of the same statement executed again and again, the last execution counts."""
-        key = flows.statement_key(query)
-        executed = self._latest.get(key)
-        if executed is None and len(self._latest) >= REMEMBERED:
-            return
-        if executed is None or executed[0] <= query.time:
-            self._latest[key] = (query.time, number)
-
-    def _at_the_end(self, waiting: Waiting, number: int) -> Made:
-        record, place, derived = waiting.record, waiting.place, waiting.derived
+    def _at_the_end(self, record: Process | Deleted, place: int | str, waiting: Waiting, read: Read | None) -> Made:
         if isinstance(record, Deleted):
             return self._checks.delete(self._naming.name(record.address), place)
-        if isinstance(record, Process):
-            made = self._process(
-                flows.with_lineage(record, derived=derived), place, "newer" if derived else self._repeats
-            )
-            self.repeated += not made and not derived
-            return made
-        latest = self._latest.get(flows.statement_key(record))
-        if latest is None or latest[1] == number:
-            process = flows.with_lineage(flows.statement(record))
-            made = self._process(process, place, "newer") if process.inputs and process.outputs else []
-        else:
-            made = []
+        if read is not None:
+            record = flows.with_lineage(record, read)
+        made = self._process(record, place, "newer" if waiting.derived else self._repeats)
+        self.repeated += not made and not waiting.derived
+        return made
+
+    def _executed(self, query: Query, place: int | str, executed: Executed, read: Read | None) -> Made:
+        """One process for a statement that was executed again and again; none where nothing flows."""
+        del query
+        process = flows.statement(executed)
+        if read is not None:
+            process = flows.with_lineage(process, read)
+        flowing = process.inputs and process.outputs
+        made = self._process(flows.by_target(process), place, "newer") if flowing else []
         self.repeated += not made
         return made
 
@@ -266,6 +291,11 @@ class Transform:
         if record.parent is not None:
             stubs += self._stubs.stub(record.parent, place)
         return stubs + made
+
+
+def _request(waiting: Waiting) -> Request | None:
+    record = waiting.record
+    return flows.request(record, derived=waiting.derived) if isinstance(record, Process) else None
 
 
 def _unusable(error: NameRefused | UnicodeEncodeError, record: Record, place: int | str) -> Refusal:

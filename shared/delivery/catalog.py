@@ -122,20 +122,43 @@ class Catalog:
         return found
 
     def _find(self, type_name: str, names: Sequence[str], found: dict[str, Found]) -> None:
-        query = {f"attr_{number}:qualifiedName": name for number, name in enumerate(names, 1)}
-        query |= {"minExtInfo": "true", "ignoreRelationships": "true"}
-        answer = self._call("GET", f"entity/bulk/uniqueAttribute/type/{quote(type_name, safe='')}", query, missing=True)
-        if answer is None:
+        entities = self._named(type_name, names, "true")
+        if entities is None:
             # Atlas leaves out names that it does not know; should a service refuse them all for one, ask in halves
             if len(names) > 1:
                 middle = len(names) // 2
                 self._find(type_name, names[:middle], found)
                 self._find(type_name, names[middle:], found)
             return
+        for name, entity in entities.items():
+            found[name] = Found(entity["guid"], str(entity.get("status") or "ACTIVE"))
+
+    def columns(self, type_name: str, qualified_names: Sequence[str], attribute: str) -> dict[str, tuple[str, ...]]:
+        """Names of the columns of those of these tables that are there; in no certain order.
+
+        attribute: the relationship that lists them (`Level.columns_attribute`).
+        """
+        found: dict[str, tuple[str, ...]] = {}
+        for batch in _find_batches(qualified_names):
+            for name, entity in (self._named(type_name, batch, "false") or {}).items():
+                if str(entity.get("status") or "ACTIVE") == "ACTIVE":
+                    listed = (entity.get("relationshipAttributes") or {}).get(attribute) or ()
+                    found[name] = tuple(dict.fromkeys(c["displayText"] for c in listed if _is_alive(c)))
+        return found
+
+    def _named(self, type_name: str, names: Sequence[str], ignore_relationships: str) -> dict[str, Any] | None:
+        """Qualified name -> entity of those that are there; None where the answer is that there are none."""
+        query = {f"attr_{number}:qualifiedName": name for number, name in enumerate(names, 1)}
+        query |= {"minExtInfo": "true", "ignoreRelationships": ignore_relationships}
+        answer = self._call("GET", f"entity/bulk/uniqueAttribute/type/{quote(type_name, safe='')}", query, missing=True)
+        if answer is None:
+            return None
+        found: dict[str, Any] = {}
         for entity in (answer.get("entities") or ()) if isinstance(answer, dict) else ():
             name = (entity.get("attributes") or {}).get("qualifiedName")
             if isinstance(name, str) and isinstance(entity.get("guid"), str):
-                found[name] = Found(entity["guid"], str(entity.get("status") or "ACTIVE"))
+                found[name] = entity
+        return found
 
     def get(self, type_name: str, qualified_name: str) -> dict[str, Any] | None:
         """`{"entity": .., "referredEntities": ..}`, or None when there is no such entity."""
@@ -193,6 +216,15 @@ class Catalog:
         full = path if path.startswith("/") else f"/datamap/api/atlas/v2/{path}"
         url = f"{self.endpoint}{full}?" + urlencode({"api-version": API_VERSION, **(query or {})})
         return self._rest.call(method, url, body, missing=missing)
+
+
+def _is_alive(related: Any) -> bool:
+    """Of an AtlasRelatedObjectId: a column that was deleted stays listed."""
+    return (
+        isinstance(related, dict)
+        and isinstance(related.get("displayText"), str)
+        and "DELETED" not in (related.get("entityStatus"), related.get("relationshipStatus"))
+    )
 
 
 def _by_name(type_name: str, qualified_name: str) -> tuple[str, dict[str, str]]:

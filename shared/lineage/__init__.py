@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from shared.lineage.lookup import Lookup
 from shared.lineage.model import (
     ColumnInput,
     ColumnLineage,
@@ -24,12 +25,13 @@ from shared.lineage.model import (
 )
 
 if TYPE_CHECKING:
-    Schemas = Mapping[str, Mapping[str, str]]
+    Schemas = Mapping[str, Mapping[str, str]] | Lookup
 
 __all__ = [
     "ColumnInput",
     "ColumnLineage",
     "ColumnName",
+    "Lookup",
     "Problem",
     "Routine",
     "ScriptLineage",
@@ -53,7 +55,8 @@ def analyze(
     dialect:          sqlglot's name or a usual one (`sqlserver`, `postgresql`); an unknown one is reported and read
                       with sqlglot's general grammar
     default_database, default_schema: for names that do not say
-    schemas:          table name -> column name -> type, for stars, positions and unqualified columns
+    schemas:          table name -> column name -> type, for stars, positions and unqualified columns; or what answers
+                      for one table at a time (known.py puts such together)
     budget_seconds:   of CPU time; the statements not reached by then are a problem
     """
     from shared.lineage import room

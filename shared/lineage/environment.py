@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from shared.lineage.histories import Path, Texts, Values
+from shared.lineage.lookup import Lookup
 from shared.lineage.relations import Ambiguous, Column, Relation, Source, Star, Value, merged
 from shared.lineage.tables import Names, Ref
 
@@ -44,8 +45,9 @@ class Frame(NamedTuple):
 class Memory:
     """The environment of a script, in the order of its statements."""
 
-    def __init__(self, names: Names, schemas: Mapping[str, Mapping[str, str]] | None) -> None:
+    def __init__(self, names: Names, schemas: Mapping[str, Mapping[str, str]] | Lookup | None) -> None:
         self.names = names
+        self._lookup = schemas if schemas is not None and not isinstance(schemas, Mapping) else None
         self.temps: dict[str, Temp] = {}
         self.made: dict[str, list[str]] = {}
         self.variables = Values()
@@ -64,13 +66,14 @@ class Memory:
         self.marks = 0
         self.last_rows: Relation | None = None  # of the last query
         self._schemas: dict[str, list[tuple[tuple[str, ...], list[str]]]] = {}
-        for table, columns in (schemas or {}).items():
+        for table, columns in (schemas if isinstance(schemas, Mapping) else {}).items():
             parts = tuple(p.strip('"`[]').lower() for p in str(table).split("."))
             self._schemas.setdefault(parts[-1], []).append((parts, list(columns)))
 
     # ---- what queries ask for
 
-    def relation(self, ref: Ref) -> Relation | None:
+    def relation(self, ref: Ref, *, positions: bool = False) -> Relation | None:
+        """positions: it is of use only with its columns in their order."""
         key = _key(ref)
         temp = self.temps.get(key)
         if temp is not None:
@@ -80,10 +83,13 @@ class Memory:
             return Relation(ref=ref, is_open=True)
         columns = self.made.get(key)
         if columns is None:
-            columns = self.schema(ref)
+            columns = self.schema(ref, positions=positions)
         return _table(ref, columns) if columns is not None else None
 
-    def schema(self, ref: Ref) -> list[str] | None:
+    def schema(self, ref: Ref, *, positions: bool = False) -> list[str] | None:
+        if self._lookup is not None:
+            found = self._lookup.columns(ref.name.parts, positions=positions)
+            return list(found) if found is not None else None
         wanted = tuple(p.lower() for p in ref.name.parts)
         best: tuple[int, list[str]] | None = None
         for parts, columns in self._schemas.get(wanted[-1], ()):
@@ -206,7 +212,7 @@ class Memory:
         return temp.contents[:20] if temp is not None else [relation]
 
     def columns_of(self, ref: Ref) -> list[str] | None:
-        known = self.relation(ref)
+        known = self.relation(ref, positions=True)
         return [c.name for c in known.columns()] if known is not None and known.is_known else None
 
 

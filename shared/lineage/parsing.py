@@ -48,7 +48,7 @@ def dialect_of(name: str) -> tuple[str, Dialect, bool]:
 
 
 @functools.cache
-def _tokenizer(dialect: str) -> Any:
+def tokenizer_of(dialect: str) -> Any:
     """The dialect's tokenizer without its shortcut for commands, which swallows all text up to the next semicolon."""
 
     class Plain(Dialect.get_or_raise(dialect).tokenizer_class):  # type: ignore[misc]
@@ -83,7 +83,7 @@ class Parsing:
         for at in marks:
             characters[at] = "?"
         masked = "".join(characters) if marks else text
-        found = list(_tokenizer(self.name)(dialect=self.dialect).tokenize(masked))
+        found = list(tokenizer_of(self.name)(dialect=self.dialect).tokenize(masked))
         if marks:
             found = [
                 Token(TokenType.PARAMETER, "$", t.line, t.col, t.start, t.end) if t.start in marks else t for t in found
@@ -148,7 +148,7 @@ class Parsing:
             self.attempts += 1
             dialect = Dialect.get_or_raise(name)
             with contextlib.suppress(ParseError, TokenError, ValueError, TypeError, AttributeError):
-                tokens = joined(_tokenizer(name)(dialect=dialect).tokenize(text), text, self.name, self.known)
+                tokens = joined(tokenizer_of(name)(dialect=dialect).tokenize(text), text, self.name, self.known)
                 if not self._has_time(tokens) or too_deep(tokens):
                     continue
                 parsed = dialect.parser(max_nodes=allowed_nodes(tokens)).parse(tokens, text)

@@ -17,6 +17,7 @@ from shared.lineage.environment import Memory, Temp
 from shared.lineage.findings import Findings, Place
 from shared.lineage.flow import Edge
 from shared.lineage.headers import Header
+from shared.lineage.lookup import Lookup
 from shared.lineage.model import ScriptLineage, TableName
 from shared.lineage.parsing import Parsing, dialect_of
 from shared.lineage.procedural import Procedural
@@ -49,7 +50,7 @@ class Script:
         dialect: str,
         database: str,
         schema: str,
-        schemas: Mapping[str, Mapping[str, str]] | None,
+        schemas: Mapping[str, Mapping[str, str]] | Lookup | None,
         budget_seconds: float,
     ) -> None:
         self.name, self.dialect, known = dialect_of(dialect)

@@ -19,12 +19,14 @@ from shared.delivery.pace import Pace
 from shared.delivery.sinks import Sink, make_sink
 from shared.errors import HooklineError, SettingsError
 from shared.naming import Naming
+from shared.pipeline.known_columns import CatalogueColumns
 from shared.records import Address
 from shared.settings import Instance, Secrets, Settings, convert, load, resolve
 from shared.state import BlobTable
 from shared.state.pending import Pending
 from shared.state.receipts import Receipts
 from shared.state.scans import Scans
+from shared.state.schemas import SchemaTable
 from shared.state.snapshots import Snapshots
 from shared.telemetry import get_logger
 
@@ -108,6 +110,18 @@ class App:
         found: Catalog = self._mine.catalog
         return found
 
+    def asking_catalog(self) -> Catalog | None:
+        """The same, for what can be done without: it gives up soon. Raises SettingsError."""
+        from shared.delivery.catalog import Catalog
+
+        endpoint = self.settings.purview.base_url
+        if not endpoint:
+            return None
+        if not hasattr(self._mine, "asking"):
+            self._mine.asking = Catalog(endpoint, self.azure.catalog_credential(), timeout=(5, 20), attempts=2)
+        found: Catalog = self._mine.asking
+        return found
+
     @cached_property
     def pace(self) -> Pace:
         """Of what is written to and asked of the catalogue over REST."""
@@ -152,6 +166,14 @@ class App:
     @cached_property
     def snapshots(self) -> Snapshots:
         return Snapshots(self.table("snapshots"))
+
+    @cached_property
+    def schemas(self) -> SchemaTable:
+        return SchemaTable(self.table("schemas"))
+
+    @cached_property
+    def catalogue_columns(self) -> CatalogueColumns:
+        return CatalogueColumns(self.asking_catalog)
 
     @cached_property
     def pending(self) -> Pending:

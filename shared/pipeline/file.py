@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from connectors.formats.sql_script import SqlScript
 from shared.atlas.closure import Closure
+from shared.atlas.file_columns import FileColumns
 from shared.atlas.messages import Message, Packer
 from shared.atlas.transform import Options, Transform
 from shared.errors import BadInput, CatalogBusy, Transient
 from shared.job_file import Header
+from shared.lineage.known import Schemas
 from shared.naming import Name
 from shared.pipeline.app import App, now, rfc3339
 from shared.pipeline.beat import Beat
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
 GROUP_BYTES = 8 * 1024 * 1024
 #: a sink that answers is slow, and what it took is noted after it: smaller groups, so that less is sent twice
 ANSWERED_GROUP = 500
+#: tables of unknown columns that a receipt names
+SHOWN_UNKNOWN = 10
 
 
 class File:
@@ -54,6 +60,8 @@ class File:
         self.entities = self.messages = self.bytes = 0
         self.reasons: dict[str, int] = {}
         self.refused: set[Name] = set()
+        self.columns = FileColumns()
+        self.schemas = Schemas([self.columns, app.schemas])
 
     # ---- everything that is news
 
@@ -66,6 +74,7 @@ class File:
         reading = self._reading()
         header = self._own(reading)
         with ExitStack() as held, tempfile.SpooledTemporaryFile(max_size=1 << 20) as refused:
+            held.callback(self.columns.close)
             ground = ground_of(app, header, self.beat, held, again=again)
             assets: list[Asset] | None = [] if header is not None and ground.mode == "news" else None
             self.chunk, self.sent, self.deleted = len(confirmed.chunks), confirmed.sent, confirmed.deleted
@@ -87,6 +96,9 @@ class File:
             if header is not None and assets is not None:
                 taken = [asset for asset in assets if asset.name not in self.refused] if self.refused else assets
                 app.snapshots.write_part(header.instance, header.scope, header.scan, header.part, taken)
+                app.schemas.write_part(header.instance, header.scope, header.scan, header.part, self.columns.rows())
+            if reading.format == SqlScript.name:
+                app.schemas.want(path, self.receipt.etag, tuple(self.schemas.unknown))
         if not self.reasons and not work.records and header is None and not reading.may_be_empty:
             raise BadInput(
                 "the file holds nothing to transform", where=path, fix="see docs/formats for what it may hold"
@@ -113,6 +125,7 @@ class File:
             adopted=work.adopted,
             refused=sum(self.reasons.values()),
             reasons=self.reasons,
+            unknown=tuple(".".join(table.path) for table in itertools.islice(self.schemas.unknown, SHOWN_UNKNOWN)),
             sent_at=rfc3339(now()),
             confirmed=sum(chunk.count - chunk.missing for _, chunk in seen),
         )
@@ -139,10 +152,11 @@ class File:
                     yield from choice.take(item)
                 self.beat()
 
-        for message in self._packed(closures()):
-            self._ensure([message])
-            self.app.sink.publish([message], self._partition_key(reading))
-            self.beat()
+        with closing(self.columns):
+            for message in self._packed(closures()):
+                self._ensure([message])
+                self.app.sink.publish([message], self._partition_key(reading))
+                self.beat()
         return choice.found
 
     # ---- the steps
@@ -154,6 +168,7 @@ class File:
             size=self.size,
             max_bytes=self.app.settings.limits.file_bytes,
             instances=lambda: self.app.bases,
+            schemas=self.schemas,
         )
 
     def _own(self, reading: Reading) -> Header | None:
@@ -178,8 +193,10 @@ class File:
         app = self.app
         instance = reading.header.instance if reading.header is not None else ""
         settings: Instance | None = app.settings.instances.get(instance)
+        naming = app.naming(instance)
+        self.schemas.far = app.catalogue_columns.named_by(naming)
         return Transform(
-            app.naming(instance),
+            naming,
             app.rules,
             known=Known(app.snapshots.published(), index),
             options=Options(
@@ -187,6 +204,8 @@ class File:
                 repeats="refuse" if reading.repeats == "refuse" else "newer",
                 max_bytes=app.settings.limits.message_bytes,
             ),
+            columns=self.columns,
+            schemas=self.schemas,
         )
 
     def _closures(

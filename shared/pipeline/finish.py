@@ -212,6 +212,7 @@ def _replace_snapshot(app: App, scan: Scan, receipts: list[Receipt], beat: Beat,
         _kept(pairs(), created, delete=delete),
         etag,
     )
+    app.schemas.replace(*place, scan.id, scan.parts, whole=delete)
     if again:
         _trust(app, scan, again, pairs, delete=delete)
     return Outcome(len(stale.names), deleted, held)

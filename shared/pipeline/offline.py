@@ -12,12 +12,14 @@ from urllib.parse import quote
 import msgspec
 
 from shared.atlas.closure import Closure
+from shared.atlas.file_columns import FileColumns
 from shared.atlas.messages import Message, Packer
 from shared.atlas.rules import Rules
 from shared.atlas.transform import Options, Transform
 from shared.atlas.types import TypeRegistry
 from shared.errors import BadInput
 from shared.job_file import FORMAT, Header
+from shared.lineage.known import Schemas
 from shared.naming import Name, Naming
 from shared.pipeline.app import App, now, rfc3339
 from shared.pipeline.parts import PartWriter
@@ -35,13 +37,14 @@ class Nothing:
 
 
 class FileResult(msgspec.Struct, kw_only=True):
-    """What became of one file: records read, closures made, refused."""
+    """What became of one file: records read, closures made, refused; tables whose columns its SQL would need."""
 
     path: str
     format: str = ""
     records: int = 0
     refused: int = 0
     assets: int = 0
+    unknown: tuple[Address, ...] = ()
 
 
 def closures(
@@ -51,9 +54,28 @@ def closures(
     bases: dict[str, Address] | None = None,
     result: FileResult | None = None,
     opened: Callable[[], BinaryIO] | None = None,
+    columns: FileColumns | None = None,
 ) -> Iterator[Closure | Refusal]:
-    """The closures and refusals of one file on disk; a file that cannot be used at all is one refusal."""
-    result = result or FileResult(path=str(path))
+    """The closures and refusals of one file on disk; a file that cannot be used at all is one refusal.
+
+    columns: of the files before it; those of this one are added.
+    """
+    with ExitStack() as held:
+        if columns is None:
+            columns = FileColumns()
+            held.callback(columns.close)
+        yield from _closures(path, settings, bases, result or FileResult(path=str(path)), opened, columns)
+
+
+def _closures(
+    path: Path,
+    settings: Settings | None,
+    bases: dict[str, Address] | None,
+    result: FileResult,
+    opened: Callable[[], BinaryIO] | None,
+    columns: FileColumns,
+) -> Iterator[Closure | Refusal]:
+    schemas = Schemas([columns])
     limits = settings.limits if settings is not None else Limits()
     try:
         reading = read(
@@ -62,6 +84,7 @@ def closures(
             size=path.stat().st_size,
             max_bytes=limits.file_bytes,
             instances=lambda: bases or {},
+            schemas=schemas,
         )
         result.format = reading.format
         instance = reading.header.instance if reading.header is not None else ""
@@ -75,6 +98,8 @@ def closures(
                 repeats="refuse" if reading.repeats == "refuse" else "newer",
                 max_bytes=limits.message_bytes,
             ),
+            columns=columns,
+            schemas=schemas,
         )
         assets = 0
         try:
@@ -86,6 +111,7 @@ def closures(
                 yield item
         finally:
             result.records, result.assets = work.records, assets
+            result.unknown = tuple(schemas.unknown)
     except BadInput as error:
         result.refused += 1
         yield Refusal(place=error.where or str(path), rule="file", reason=error.what, fix=error.fix)
@@ -101,11 +127,12 @@ def messages(
     settings: Settings | None = None,
     bases: dict[str, Address] | None = None,
     result: FileResult | None = None,
+    columns: FileColumns | None = None,
 ) -> Iterator[Message]:
-    """The hook messages of one file; what is refused goes to `refused`."""
+    """The hook messages of one file; what is refused goes to `refused`. columns: as `closures` takes them."""
     limits = settings.limits if settings is not None else Limits()
     packer = Packer(max_bytes=limits.message_bytes)
-    for item in closures(path, settings=settings, bases=bases, result=result):
+    for item in closures(path, settings=settings, bases=bases, result=result, columns=columns):
         if isinstance(item, Refusal):
             refused(item)
         elif closed := packer.add(item):

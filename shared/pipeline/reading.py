@@ -15,6 +15,7 @@ from connectors.format import HEAD_BYTES, FileContext
 from shared import job_file
 from shared.errors import BadInput
 from shared.job_file import Footer, Header
+from shared.lineage.known import Schemas
 from shared.records import Address, Found, Refusal
 
 #: a gzip file may grow this much, or to this many bytes; beyond it somebody is trying to keep the machine busy
@@ -42,10 +43,12 @@ def read(
     size: int,
     max_bytes: int,
     instances: Callable[[], Mapping[str, Address]] = dict,
+    schemas: Schemas | None = None,
 ) -> Reading:
     """Recognise and check a file. `opened` gives a fresh stream; it is called two or three times.
 
     instances: base addresses, asked for only where a file may name one.
+    schemas: columns of tables that SQL in it names.
 
     Raises BadInput when nothing of the file can be used.
     """
@@ -77,7 +80,7 @@ def read(
     from connectors.formats.detect import detect
 
     kind = detect(path, head, [format_class(name) for name in FORMATS])
-    context = FileContext(path=path, size=size, instances=instances())
+    context = FileContext(path=path, size=size, instances=instances(), schemas=schemas or Schemas())
     return Reading(
         path=path,
         format=kind.name,

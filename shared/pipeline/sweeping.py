@@ -37,7 +37,8 @@ def sweep(app: App) -> list[str]:
     """Returns messages for the queue `replays`."""
     _finish(app)
     answers = Answers(app)
-    found = list(itertools.islice(itertools.chain(answers.look(), _unseen(app, answers.paths)), MAX_REPLAYS))
+    looks = itertools.chain(answers.look(), _unseen(app, answers.paths), _early(app))
+    found = list(itertools.islice(looks, MAX_REPLAYS))
     trim_daily(app)
     return [msgspec.json.encode(replay).decode() for replay in found]
 
@@ -79,6 +80,16 @@ def _unseen(app: App, waiting: set[str]) -> Iterator[Replay]:
             if replay is not None:
                 yield replay
     table.put("landing", "through", rfc3339(max(since, reached - SLACK)))
+
+
+def _early(app: App) -> Iterator[Replay]:
+    """Scripts that came before the scan which knows the columns of the tables they name."""
+    for wanted in app.schemas.wanted():
+        receipt, _ = app.receipts.get(wanted.path)
+        if receipt is None or receipt.etag != wanted.etag or receipt.state == "rejected":
+            app.schemas.want(wanted.path, wanted.etag, ())
+        elif receipt.final:
+            yield Replay(path=wanted.path, again=True)
 
 
 def _look(app: App, path: str, etag: str, limit: dt.datetime, waiting: set[str]) -> tuple[Replay | None, bool]:

@@ -28,7 +28,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     messages; entities: those and their columns; unchanged: assets equal to what is already published; repeated: said
     again by the same file; confirmed: of `sent` and `deleted`, seen in the catalogue; overtaken: of them, changed or
     deleted by a later scan before they were seen. instance, scan, part: of an extracted file. attempts: those that did
-    not end because something else was busy.
+    not end because something else was busy. unknown: tables whose columns its SQL would need and nobody knew, the first
+    few of them.
     """
 
     path: str
@@ -52,6 +53,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     confirmed: int = 0
     overtaken: int = 0
     reasons: dict[str, int] = {}
+    unknown: tuple[str, ...] = ()
     attempts: int = 0
     resent: bool = False
     started: str = ""

@@ -20,7 +20,7 @@ MAY = {
     "connectors": {"shared.records", "shared.naming", "shared.job_file", "shared.lineage", "shared.settings"},
     "shared.atlas": {"shared.records", "shared.naming", "shared.lineage"},
     "shared.azure": {"shared.settings"},
-    "shared.state": {"shared.records", "shared.naming", "shared.atlas", "shared.azure"},
+    "shared.state": {"shared.records", "shared.naming", "shared.lineage", "shared.atlas", "shared.azure"},
     "shared.delivery": {
         "shared.records",
         "shared.naming",
