@@ -148,11 +148,10 @@ def _process(script: _Script, share: Routine, unknown: tuple[Address, ...]) -> P
     properties = {"file": "/".join(script.name)}
     if share.problems:
         properties["unparsed"] = _unparsed(share)
-    if any(problem.about == "columns" for problem in share.problems):
-        if script.base is None:
-            properties["columns_unknown"] = f"nobody says where its tables lie: begin with `{example()}`"
-        elif unknown:
-            properties["columns_unknown"] = unknown_text(unknown)
+    if unknown:
+        properties["columns_unknown"] = unknown_text(unknown)
+    elif script.base is None and any(problem.about == "columns" for problem in share.problems):
+        properties["columns_unknown"] = f"nobody says where its tables lie: begin with `{example()}`"
     whole = share.kind == "script"
     return Process(
         address=_script_address(script) if whole else _address(script, share.name, share.kind),

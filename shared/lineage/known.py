@@ -27,6 +27,8 @@ MOST_UNKNOWN = 1_000
 #: tables that a message names
 _SHOWN = 5
 
+#: name of a table in the text -> where it lies, and its columns in lower case
+Unordered = dict[tuple[str, ...], tuple[Address, frozenset[str]]]
 AddressOf = Callable[[tuple[str, ...]], Address | None]
 
 
@@ -84,13 +86,15 @@ class Schemas:
                     yield None
                     continue
                 (lineage, lookup) = one
+                unknown = lookup.missing
                 if further and not further.keys().isdisjoint(lookup.missing):
-                    lineage, lookup = _second(request, lookup, further)
+                    lineage, unknown = _second(request, lookup, further)
                 # a column that could not be placed may be any of these tables'
-                needed = any(problem.about == "columns" for problem in lineage.problems)
-                if needed and len(self.unknown) < MOST_UNKNOWN:
-                    self.unknown.update(lookup.missing)
-                yield Read(lineage, tuple(lookup.missing) if needed else ())
+                elif all(problem.about != "columns" for problem in lineage.problems):
+                    unknown = {}
+                if len(self.unknown) < MOST_UNKNOWN:
+                    self.unknown.update(unknown)
+                yield Read(lineage, tuple(unknown))
 
     def read_one(self, request: Request) -> Read:
         (found,) = self.read([request])
@@ -119,6 +123,7 @@ class _Lookup:
         self._ask = ask
         self._answers: dict[tuple[str, ...], Known | None] = {}
         self.missing: dict[Address, None] = {}
+        self.unordered: Unordered = {}
 
     def columns(self, parts: tuple[str, ...], *, positions: bool) -> Sequence[str] | None:
         if parts in self._answers:
@@ -128,19 +133,26 @@ class _Lookup:
             known = self._answers[parts] = self._ask(table) if table is not None else None
             if known is None and table is not None:
                 self.missing[table] = None
+        if known is not None and not known.ordered and parts not in self.unordered:
+            table = self._address_of(parts)
+            if table is not None:
+                self.unordered[parts] = (table, frozenset(column.casefold() for column in known.columns))
         return None if known is None or (positions and not known.ordered) else known.columns
 
     def with_further(self, further: Mapping[Address, Known], turn: int) -> _Lookup:
-        """The same answers and these. turn: by how much columns without an order are turned around."""
+        """The same answers and these.
+
+        turn: columns without an order are turned around by one in every second table (1), in every second pair of
+        tables (2) and so on, so that some turn sets any two tables apart.
+        """
         turned = itertools.count(1)
 
         def ask(table: Address) -> Known | None:
             known = further.get(table)
             if known is None:
                 return self._ask(table)
-            if turn and not known.ordered and known.columns:
-                by = (turn * next(turned)) % len(known.columns)
-                return Known((*known.columns[by:], *known.columns[:by]), False)
+            if turn and not known.ordered and next(turned) >> (turn - 1) & 1:
+                return Known((*known.columns[1:], *known.columns[:1]), False)
             return known
 
         return _Lookup(self._address_of, ask)
@@ -156,20 +168,40 @@ def _analyzed(request: Request, lookup: _Lookup) -> ScriptLineage:
     )
 
 
-def _second(request: Request, before: _Lookup, further: Mapping[Address, Known]) -> tuple[ScriptLineage, _Lookup]:
-    """Once more, with what the far layer knows. What then depends on an order that nobody knows is left out."""
+def _second(
+    request: Request, before: _Lookup, further: Mapping[Address, Known]
+) -> tuple[ScriptLineage, dict[Address, None]]:
+    """Once more, with what the far layer knows: the lineage, and the tables of which more would have to be known.
+
+    Edges that depend on an order of columns that nobody knows are left out.
+    """
     lookup = before.with_further(further, 0)
     lineage = _analyzed(request, lookup)
-    if all(known.ordered for known in further.values()):
-        return lineage, lookup
-    for turn in (1, 2):
-        lineage = _common(lineage, _analyzed(request, before.with_further(further, turn)))
-    return lineage, lookup
+    needed = any(problem.about == "columns" for problem in lineage.problems)
+    unknown = dict(lookup.missing) if needed else {}
+    if not lookup.unordered:
+        return lineage, unknown
+    safe = lineage
+    for turn in range(1, len(lookup.unordered).bit_length() + 1):
+        safe = _common(safe, _analyzed(request, before.with_further(further, turn)), lookup.unordered)
+    if safe != lineage:
+        unknown |= dict.fromkeys(table for table, _ in lookup.unordered.values())
+    return safe, unknown
 
 
-def _common(one: ScriptLineage, other: ScriptLineage) -> ScriptLineage:
-    """The first, without the column edges that the other does not have."""
+def _common(one: ScriptLineage, other: ScriptLineage, unordered: Unordered) -> ScriptLineage:
+    """The first, without edges that the other does not have, and those to columns that a table does not have."""
     names = {r.name: r for r in other.routines}
+
+    def _edges_in(columns: Sequence[ColumnLineage], others: Sequence[ColumnLineage]) -> tuple[ColumnLineage, ...]:
+        there = {(c.output, i.table, i.column) for c in others for i in c.inputs}
+        kept = []
+        for column in columns:
+            inputs = tuple(i for i in column.inputs if (column.output, i.table, i.column) in there)
+            _, has = unordered.get(column.output.table.parts, (None, frozenset({column.output.column.casefold()})))
+            if inputs and column.output.column.casefold() in has:
+                kept.append(msgspec.structs.replace(column, inputs=inputs))
+        return tuple(kept)
 
     def routine(share: Routine, there: Routine | None) -> Routine:
         if there is None:
@@ -184,16 +216,6 @@ def _common(one: ScriptLineage, other: ScriptLineage) -> ScriptLineage:
         routines=tuple(routine(r, names.get(r.name)) for r in one.routines),
         main=routine(one.main, other.main) if one.main is not None else None,
     )
-
-
-def _edges_in(columns: Sequence[ColumnLineage], others: Sequence[ColumnLineage]) -> tuple[ColumnLineage, ...]:
-    there = {(c.output, i.table, i.column) for c in others for i in c.inputs}
-    kept = []
-    for column in columns:
-        inputs = tuple(i for i in column.inputs if (column.output, i.table, i.column) in there)
-        if inputs:
-            kept.append(msgspec.structs.replace(column, inputs=inputs))
-    return tuple(kept)
 
 
 def unknown_text(tables: Sequence[Address]) -> str:
