@@ -155,6 +155,19 @@ def without_output(tokens: list[Token]) -> tuple[list[Token], list[tuple[exp.Tab
     return [*tokens[:start], *tokens[i:]], [(table, columns, tokens[start + 1 : at])]
 
 
+def by_conflict(tokens: list[Token]) -> list[list[Token]]:
+    """SQLite's and DuckDB's INSERT with several ON CONFLICT clauses, one for each: the grammar knows one."""
+    depth, starts = 0, list[int]()
+    for i, t in enumerate(tokens[:-1]):
+        depth += (t.text == "(") - (t.text == ")")
+        if depth == 0 and word(t) == "ON" and word(tokens[i + 1]) == "CONFLICT":
+            starts.append(i)
+    if len(starts) < 2:
+        return [tokens]
+    ends = [*starts[1:], len(tokens)]
+    return [[*tokens[: starts[0]], *tokens[a:b]] for a, b in zip(starts, ends, strict=True)]
+
+
 def without_position(tokens: list[Token]) -> list[Token]:
     """Without a cursor's `FOR UPDATE OF a`, `FOR READ ONLY`, and without `WHERE CURRENT OF cursor`."""
     words = [word(t) for t in tokens]

@@ -40,7 +40,9 @@ _COMMANDS = {
     r"|(?P<line>^[ \t]*\\(?!copy)[a-z!?;][^\n]*)",
     "tsql": r"(?P<line>^[ \t]*(?::(?:setvar|r|on[ \t]+error|connect|out|error|perftrace|listvar|xml|exit|quit|reset|ed"
     r"|serverlist|help)\b|!!)[^\n]*)",
-    "teradata": r"(?P<line>^[ \t]*\.[ \t]*[A-Z][^\n]*)",
+    # what names files and fields is for teradata.py to read
+    "teradata": r"(?P<line>^[ \t]*\.[ \t]*(?!(?:IMPORT|EXPORT|FIELD|FILLER|LAYOUT|BEGIN|END|DML|LOGTABLE|TABLE)\b)"
+    r"[A-Z][^\n]*)",
     "snowflake": r"(?P<line>^![a-z][^\n]*)",
     "hive": r"(?P<line>^[ \t]*(?:![^\n=]|(?:dfs|add[ \t]+(?:jars?|files?|archives?)|source|list[ \t]+jars?)\b"
     r"|set[ \t]+\w+[.:][\w.:${}]*[ \t]*=)[^\n]*)",

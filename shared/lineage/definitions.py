@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shared.lineage.model import TableName
 from shared.lineage.tables import Names, Ref
 from shared.lineage.tokens import balanced
 from shared.lineage.words import NO_COLUMN, word
@@ -218,6 +219,10 @@ def _alter(tokens: list[Token], words: list[str], script: Script, place: Place) 
         other = after("FROM")
         if other is not None:
             script.moves("APPEND", [other], [table], place, line)
+    elif rest[0] == "ADD" and "PARTITION" in rest and "LOCATION" in rest:  # Hive, Redshift Spectrum, Athena
+        files = [t for w, t in zip(rest, tokens[end + 1 :], strict=False) if w == "LOCATION"]
+        refs = [Ref(TableName((t.text,))) for t in files if t.token_type.name.endswith("STRING")]
+        script.moves("ADD PARTITION", refs, [table], place, line)
     elif rest[0] == "ADD" and script.memory.columns_of(table) is not None:
         at = end + 1 + (rest[1:2] == ["COLUMN"])
         while [word(t) for t in tokens[at : at + 3]] == ["IF", "NOT", "EXISTS"]:
@@ -271,6 +276,4 @@ def _use(tokens: list[Token], words: list[str], script: Script) -> bool:
 
 
 def _of_text(text: str) -> Ref:
-    from shared.lineage.model import TableName
-
     return Ref(TableName(tuple(p.strip("[]") for p in text.split("."))))

@@ -65,6 +65,7 @@ class Memory:
         self.synonyms: dict[str, Ref] = {}
         self.marks = 0
         self.last_rows: Relation | None = None  # of the last query
+        self.last_query: Relation | None = None  # of the last one whose rows went to nobody but the caller
         self._schemas: dict[str, list[tuple[tuple[str, ...], list[str]]]] = {}
         for table, columns in (schemas if isinstance(schemas, Mapping) else {}).items():
             parts = tuple(p.strip('"`[]').lower() for p in str(table).split("."))
@@ -107,6 +108,8 @@ class Memory:
 
     def function(self, name: str) -> Relation | None:
         key = name.lower().split(".")[-1].strip('"`[]')
+        if key == "result_scan":  # Snowflake: the rows of the query before
+            return self.last_query
         found = self.functions.get(key)
         return self.functions.get(key) if found is None and self.missing(key) else found
 

@@ -40,6 +40,7 @@ class Expressions:
     dialect: str
     excluded: Relation | None
     _not_columns: frozenset[str]
+    _busy: set[str]
     _steps: int
     _structs: bool
     _has_sigils: bool
@@ -72,6 +73,8 @@ class Expressions:
             e = stack.pop()
             self._count(1)
             if isinstance(e, exp.Column):
+                if isinstance(e.this, exp.Star) and isinstance(e.parent, exp.Count):
+                    continue  # COUNT(t.*) counts rows
                 if isinstance(e.this, exp.Star):
                     found.append(self._whole(scope.named(self.parts(e)[:-1]), e.table))
                 elif not (bound and (e.name.lower() in bound or e.table.lower() in bound)):
@@ -248,8 +251,9 @@ class Expressions:
                 return here.shared(key, owners)
             if owners:
                 return owners[0].get(name)
-            if key in here.scalars:
-                return here.scalars[key]
+            scalar = here.scalar(key) if key not in self._busy else None
+            if scalar is not None:
+                return self._named(key, scalar, scope)
             if key in here.aliases:
                 return here.aliases[key]
             if variable is not None:
@@ -273,6 +277,13 @@ class Expressions:
                 return self._whole(row, name)
             here = here.parent
         return variable
+
+    def _named(self, key: str, node: Any, scope: Scope) -> Value:
+        """The expression behind a name, read where the name is used; it may use columns of that place."""
+        self._busy.add(key)
+        value = derived(self.value(node, scope), node)
+        self._busy.discard(key)
+        return value
 
     def _position(self, number: int, name: str, scope: Scope) -> Value | None:
         """Snowflake's $1: the column of the only relation at that place; elsewhere a parameter."""

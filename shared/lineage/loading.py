@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _AFTER_STAGE = frozenset({")", "(", ",", ";"})
 
 
+#: what a query in parentheses begins with
+_QUERIES = (["SELECT"], ["WITH"], ["FROM"])
+
+
 class Moved(NamedTuple):
     """kind, what is read and written; `query`: the SELECT whose rows go out (`is_file`) or in."""
 
@@ -119,7 +123,7 @@ class _Loader:
 
     def _query(self, i: int) -> list[Token] | None:
         """The query in the parentheses, or in the string, at `i`."""
-        if i < len(self.tokens) and self.tokens[i].text == "(" and self.words[i + 1 : i + 2] in (["SELECT"], ["WITH"]):
+        if i < len(self.tokens) and self.tokens[i].text == "(" and self.words[i + 1 : i + 2] in _QUERIES:
             return balanced(self.tokens[i + 1 :])
         return None
 
@@ -127,6 +131,8 @@ class _Loader:
         at = 2 if self.words[1:2] == ["INTO"] else 1
         if at >= len(self.tokens):
             return None
+        if self.words[1:3] == ["FROM", "DATABASE"]:  # DuckDB: all tables, which the script does not name
+            return Moved("COPY", (), ())
         query = self._query(at)
         if query is not None:  # COPY (SELECT ..) TO 'file'
             to = self._index("TO")
@@ -200,10 +206,9 @@ class _Loader:
         at = into + 1
         while self.words[at : at + 1] in (["TABLE"], ["INTO"], ["OVERWRITE"]):
             at += 1
-        if self.words[at : at + 2] == ["TEMP", "TABLE"]:
-            at += 2
-        name, _ = name_at(self.tokens, at)
-        ref = self.names.of_tokens(name)
+        temporary = self.words[at : at + 2] in (["TEMP", "TABLE"], ["TEMPORARY", "TABLE"])
+        ref, _, _ = self._table(at + 2 if temporary else at)
+        ref = Ref(ref.name, temporary) if ref else None
         inpath = next((i for i, w in enumerate(self.words) if w in ("INPATH", "INFILE")), -1)
         # BigQuery: FROM FILES (uris = ['gs://..'])
         files = self._strings(inpath + 1) if inpath > 0 else self._after_key("URIS", "URI")
@@ -257,7 +262,7 @@ class _Loader:
         is_external = "EXTERNAL" in words[1:5] and "TABLE" in words[2:6]
         if not is_external and not ("TABLE" in words[1:6] and "LOCATION" in words and "SELECT" not in words):
             return None
-        if "SELECT" in words:
+        if "SELECT" in words or "CLONE" in words:
             return self._external_as()
         at = words.index("TABLE") + 1
         while words[at : at + 1] and words[at] in ("IF", "NOT", "EXISTS"):
@@ -289,7 +294,7 @@ class _Loader:
         return None
 
     def directory(self) -> Moved | None:
-        """INSERT OVERWRITE [LOCAL] DIRECTORY 'path' SELECT; ClickHouse: INTO FUNCTION s3('url')."""
+        """INSERT OVERWRITE [LOCAL] DIRECTORY 'path' SELECT."""
         at = next((i for i, w in enumerate(self.words[:5]) if w == "DIRECTORY"), -1)
         if at > 0 and self._is_string(at + 1):
             start = self._index("SELECT", "WITH", "FROM", start=at)
@@ -300,11 +305,6 @@ class _Loader:
                 self.tokens[start:] if start > 0 else None,
                 is_file=True,
             )
-        if self.words[1:3] == ["INTO", "FUNCTION"]:
-            url = next((t for t in self.tokens[3:] if t.token_type.name.endswith("STRING")), None)
-            start = self._index("SELECT", "WITH")
-            if url is not None and start > 0:
-                return Moved("INSERT", (), (_file(url.text),), self.tokens[start:], is_file=True)
         return None
 
     def outfile(self) -> Moved | None:

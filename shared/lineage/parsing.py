@@ -15,7 +15,11 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from shared.lineage.bounds import allowed_nodes, too_deep
 from shared.lineage.dialects import canonical
+from shared.lineage.normalizing import normalized
+from shared.lineage.patterns import without_patterns
+from shared.lineage.pipes import unpiped
 from shared.lineage.placeholders import joined
+from shared.lineage.rewriting import table_arguments
 from shared.lineage.tokens import select
 from shared.lineage.words import word
 
@@ -98,6 +102,20 @@ class Parsing:
             return []
 
     def parsed(self, tokens: list[Token], text: str) -> list[Any]:
+        """Raises ParseError."""
+        if any(t.token_type is TokenType.PIPE_GT for t in tokens):
+            tokens = unpiped(tokens)
+        if any(t.token_type is TokenType.MATCH_RECOGNIZE for t in tokens):
+            tokens = without_patterns(tokens)
+        tokens = table_arguments(tokens)
+        return [normalized(tree, self._query) for tree in self._trees(tokens, text)]
+
+    def _query(self, text: str) -> list[Any]:
+        """A text within the text, as a query."""
+        tokens = [t for t in self.tokens(text) if t.token_type.name != "SEMICOLON"]
+        return self._trees(tokens, text) if tokens and not too_deep(tokens) else []
+
+    def _trees(self, tokens: list[Token], text: str) -> list[Any]:
         """Raises ParseError. A function with too few arguments is none: `dbo.split(x)` is not sqlglot's SPLIT."""
         try:
             return self._parse(tokens, text)
@@ -153,7 +171,7 @@ class Parsing:
                     continue
                 parsed = dialect.parser(max_nodes=allowed_nodes(tokens)).parse(tokens, text)
                 if parsed and all(isinstance(s, (exp.Query, exp.DML, exp.Create, exp.Merge)) for s in parsed):
-                    return name, list(parsed)
+                    return name, [normalized(tree, self._query) for tree in parsed]
         return "", []
 
 

@@ -7,9 +7,11 @@ from typing import Any
 from sqlglot import exp
 
 from shared.lineage.expressions import Expressions
+from shared.lineage.patterns import matched
 from shared.lineage.relations import Column, Environment, Relation, Star, derived, merged, union
 from shared.lineage.rowsets import Rowsets
 from shared.lineage.scopes import Scope
+from shared.lineage.stars import Stars
 from shared.lineage.tables import Names
 from shared.lineage.trees import branches, text_of
 from shared.lineage.words import NOT_COLUMNS
@@ -23,7 +25,7 @@ STRUCTS = frozenset(
 MAX_ROUNDS = 4
 
 
-class Queries(Rowsets, Expressions):
+class Queries(Rowsets, Expressions, Stars):
     """Resolves the queries of one statement; `problems` says what could not be decided."""
 
     def __init__(self, names: Names, environment: Environment, dialect: str) -> None:
@@ -34,9 +36,11 @@ class Queries(Rowsets, Expressions):
         self.excluded: Relation | None = None
         self._not_columns = NOT_COLUMNS | {"level", "sql"} if dialect == "oracle" else NOT_COLUMNS
         self._steps = 0
+        self._busy: set[str] = set()
         self._reuses_aliases = dialect in LATERAL_ALIASES
         self._structs = dialect in STRUCTS
         self._has_sigils = dialect in ("tsql", "fabric")  # a name without @ is no variable
+        self._has_patterns = dialect in ("duckdb", "clickhouse")
 
     def problem(self, reason: str) -> None:
         self.problems[reason] = None
@@ -60,6 +64,8 @@ class Queries(Rowsets, Expressions):
             return self._set_operation(node, outer)
         if isinstance(node, (exp.Insert, exp.Update, exp.Delete, exp.Merge)):
             return self._returned(node, outer)
+        if isinstance(node, exp.Pivot):
+            return self.pivot_statement(node, outer)
         return self.source(node, outer)[1]
 
     def ctes(self, with_: Any, scope: Scope) -> None:
@@ -67,14 +73,14 @@ class Queries(Rowsets, Expressions):
             names = self._alias_columns(cte)
             alias = cte.alias.lower()
             body = cte.this
-            if isinstance(body, exp.SetOperation) and self._names_itself(body, alias):
+            if cte.args.get("scalar"):  # ClickHouse: WITH (SELECT ..) AS name, WITH expression AS name
+                scope.scalars[alias] = body
+            elif isinstance(body, exp.SetOperation) and self._names_itself(body, alias):
                 scope.ctes[alias] = self.recursive(body, alias, names, scope)
             elif isinstance(body, exp.Query):
                 scope.ctes[alias] = self.query(body, scope).renamed(names)
             elif isinstance(body, (exp.Insert, exp.Update, exp.Delete, exp.Merge)):
                 scope.ctes[alias] = self._returned(body, scope).renamed(names)
-            elif isinstance(body, exp.Expression):  # ClickHouse: WITH expression AS name
-                scope.scalars[alias] = self.value(body, scope)
 
     def _names_itself(self, body: Any, alias: str) -> bool:
         return any(t.name.lower() == alias and not t.args.get("db") for t in body.find_all(exp.Table))
@@ -127,11 +133,11 @@ class Queries(Rowsets, Expressions):
         if from_ is not None:
             scope.add(*self.source(from_.this, scope))
             self.joins(from_.this, scope)
+        if args.get("match"):
+            matched(self, args["match"], scope)
         self.joins(node, scope)
         for window in args.get("windows") or ():
             scope.windows[window.name.lower()] = window
-        if args.get("match"):
-            scope.measures(self, args["match"])
         kind = args.get("kind")
         rows = self.projections(node.expressions, scope)
         if args.get("for_") is not None and str(args["for_"].args.get("kind")).upper() in ("XML", "JSON"):
@@ -143,6 +149,8 @@ class Queries(Rowsets, Expressions):
 
     def joins(self, node: Any, scope: Scope) -> None:
         for join in node.args.get("joins") or ():
+            for also in join.args.get("expressions") or ():  # ClickHouse: ARRAY JOIN a, b
+                scope.add(*self.source(also, scope))
             alias, relation = self.source(join.this, scope)
             using = [i.name.lower() for i in join.args.get("using") or ()]
             if join.args.get("method") == "NATURAL":
@@ -160,18 +168,20 @@ class Queries(Rowsets, Expressions):
 
     def _projection(self, e: Any, scope: Scope, items: list[Column | Star]) -> None:
         if isinstance(e, exp.Star):
-            items += self._star(scope.visible(), e, scope)
+            items += self.star(scope.visible(), e, scope)
         elif isinstance(e, exp.Column) and isinstance(e.this, exp.Star):
             parts = self.parts(e)[:-1]
             relation = scope.named(parts) or self.env.record(parts[-1])
             if relation is not None:
-                items += self._star([(relation, frozenset())], e.this, scope)
+                items += self.star([(relation, frozenset())], e.this, scope)
             else:
                 value = self._name(parts, scope, quiet=True)
                 if value is None:
                     self.problem(f"{'.'.join(parts)}.*: no table of that name")
                 else:
                     items.append(Star((Relation(whole=derived(value, e)),)))
+        elif self._has_patterns and (several := self.columns_in(e, scope.visible(), scope)) is not None:
+            items += several
         elif isinstance(e, exp.Aliases):
             value = self.value(e.this, scope)
             position = isinstance(e.this, exp.Posexplode)
@@ -206,21 +216,3 @@ class Queries(Rowsets, Expressions):
         if isinstance(e, exp.Subquery) and isinstance(e.this, exp.Select) and len(e.this.expressions) == 1:
             return e.this.expressions[0].alias_or_name if self.dialect != "tsql" else ""
         return text_of(e, self.dialect)
-
-    def _star(self, relations: list[tuple[Relation, frozenset[str]]], star: Any, scope: Scope) -> list[Column | Star]:
-        hidden = frozenset(e.name.lower() for e in star.args.get("except_") or star.args.get("except") or ())
-        replaced = {e.alias.lower(): self.value(e.this, scope) for e in star.args.get("replace") or ()}
-        renamed = {e.this.name.lower(): e.alias for e in star.args.get("rename") or ()}
-        items: list[Column | Star] = []
-        for relation, merged_names in relations:
-            self._count(len(relation.items) + 1)
-            gone = hidden | merged_names
-            for item in relation.items:
-                if isinstance(item, Star):
-                    items.append(Star(item.relations, item.hidden | gone))
-                elif item.name.lower() not in gone:
-                    key = item.name.lower()
-                    items.append(Column(renamed.get(key, item.name), replaced.get(key, item.value)))
-            if relation.open or relation.whole is not None:
-                items.append(Star((relation,), gone | frozenset(c.name.lower() for c in relation.columns())))
-        return items

@@ -75,6 +75,8 @@ def _merge(tokens: list[Token], words: list[str]) -> tuple[list[Token], list[str
     """MERGE without WITH SCHEMA EVOLUTION and without Oracle's DELETE WHERE after an update."""
     if words[1:4] == ["WITH", "SCHEMA", "EVOLUTION"]:
         tokens = [tokens[0], *tokens[4:]]
+    if words[-2:] == ["REMOVE", "DUPLICATES"]:  # Redshift: both have the same columns, the source's rows take over
+        tokens = [*tokens[:-2], *_upsert(tokens[0])]
     logging = next((i for i, t in enumerate(tokens) if word(t) == "LOGGING"), 0)
     tokens = tokens[:logging] or tokens
     kept: list[Token] = []
@@ -82,8 +84,8 @@ def _merge(tokens: list[Token], words: list[str]) -> tuple[list[Token], list[str
     for i, token in enumerate(tokens):
         depth += (token.text == "(") - (token.text == ")")
         w = word(token)
-        if w in _ABBREVIATIONS and i and word(tokens[i - 1]) == "THEN":
-            token = instead(token, _ABBREVIATIONS[w])  # noqa: PLW2901
+        if w in ABBREVIATIONS and i and word(tokens[i - 1]) == "THEN":
+            token = instead(token, ABBREVIATIONS[w])  # noqa: PLW2901
             w = token.text
         if depth == 0 and w == "DELETE" and i and word(tokens[i - 1]) != "THEN" and word(tokens[i - 1]) != "ON":
             skipping = True
@@ -94,19 +96,13 @@ def _merge(tokens: list[Token], words: list[str]) -> tuple[list[Token], list[str
     return kept, [word(t) for t in kept]
 
 
-_ABBREVIATIONS = {"SEL": TokenType.SELECT, "INS": TokenType.INSERT, "UPD": TokenType.UPDATE, "DEL": TokenType.DELETE}
+def _upsert(at: Token) -> list[Token]:
+    """WHEN NOT MATCHED THEN INSERT ROW: all columns, by position."""
+    when, then, matched = instead(at, TokenType.WHEN), instead(at, TokenType.THEN), named("MATCHED", at)
+    return [when, instead(at, TokenType.NOT), matched, then, instead(at, TokenType.INSERT), named("ROW", at)]
 
 
-def teradata(tokens: list[Token]) -> list[Token]:
-    """SEL, INS, UPD, DEL in full; without LOCKING .. FOR ACCESS."""
-    if word(tokens[0]) == "LOCKING":
-        end = next((i for i, t in enumerate(tokens) if word(t) in ("ACCESS", "READ", "WRITE", "EXCLUSIVE", "SHARE")), 0)
-        tokens = tokens[end + 1 :] or tokens
-    kind = _ABBREVIATIONS.get(word(tokens[0]))
-    tokens = [instead(tokens[0], kind), *tokens[1:]] if kind is not None else tokens
-    if word(tokens[0]) == "INSERT" and len(tokens) > 2 and word(tokens[1]) != "INTO":
-        tokens = [tokens[0], instead(tokens[0], TokenType.INTO), *tokens[1:]]
-    return [instead(t, TokenType.SELECT) if word(t) == "SEL" and t is not tokens[0] else t for t in tokens]
+ABBREVIATIONS = {"SEL": TokenType.SELECT, "INS": TokenType.INSERT, "UPD": TokenType.UPDATE, "DEL": TokenType.DELETE}
 
 
 def identifiers(tokens: list[Token], texts: Mapping[str, tuple[str, ...]]) -> list[Token]:
@@ -188,3 +184,60 @@ def compound(tokens: list[Token]) -> list[Token]:
             continue
         found.append(token)
     return found
+
+
+def pivot_query(tokens: list[Token]) -> list[Token]:
+    """DuckDB's statement PIVOT t ON .. as SELECT * FROM (PIVOT t ON ..): the grammar has it within a FROM only."""
+    for i, token in enumerate(tokens):
+        w = word(token)
+        if w not in ("PIVOT", "UNPIVOT", "PIVOT_WIDER", "PIVOT_LONGER") or i + 1 >= len(tokens):
+            continue
+        before = tokens[i - 1] if i else None
+        starts = before is None or word(before) == "AS" or before.text in ("(", ")", ";")
+        if not starts or (tokens[i + 1].text == "(" and word(tokens[i + 2]) not in ("SELECT", "FROM", "WITH")):
+            continue
+        inner = balanced(tokens[i + 1 :])
+        if not any(word(t) == "ON" for t in inner) or (before is not None and word(tokens[max(0, i - 2)]) == "FROM"):
+            continue
+        kind = TokenType.PIVOT if w.startswith("PIVOT") else TokenType.UNPIVOT
+        star = Token(TokenType.STAR, "*", token.line, 0, token.start, token.start)
+        left = Token(TokenType.L_PAREN, "(", token.line, 0, token.start, token.start)
+        right = Token(TokenType.R_PAREN, ")", token.line, 0, token.end, token.end)
+        head = [instead(token, TokenType.SELECT), star, instead(token, TokenType.FROM), left, instead(token, kind)]
+        return [*tokens[:i], *head, *inner, right, *pivot_query(tokens[i + 1 + len(inner) :])]
+    return tokens
+
+
+def table_arguments(tokens: list[Token]) -> list[Token]:
+    """Tables as arguments, `f(TABLE a.b)`, `f(input => TABLE(a.b))`, as the query that gives their rows."""
+    places = [
+        i
+        for i, t in enumerate(tokens[:-1])
+        if t.token_type is TokenType.TABLE
+        and i
+        and (tokens[i - 1].text in ("=>", ",", "(") or word(tokens[i - 1]) == "ON")
+    ]
+    for i in reversed(places):
+        before = tokens[i - 1]
+        in_brackets = tokens[i + 1].text == "("
+        name = balanced(tokens[i + 2 :]) if in_brackets else _name(tokens[i + 1 :])
+        if not name or (in_brackets and before.text != "=>" and word(before) != "ON"):
+            continue
+        end = i + 1 + len(name) + (2 if in_brackets else 0)
+        left = Token(TokenType.L_PAREN, "(", before.line, 0, before.start, before.start)
+        right = Token(TokenType.R_PAREN, ")", before.line, 0, before.start, before.start)
+        star = Token(TokenType.STAR, "*", before.line, 0, before.start, before.start)
+        query = name
+        if word(name[0]) not in ("SELECT", "WITH", "FROM"):
+            if any(t.text not in (".",) and i and name[i - 1].text not in (".",) for i, t in enumerate(name)):
+                continue  # TABLE(f(x)) is a function's rows
+            query = [instead(tokens[i], TokenType.SELECT), star, instead(tokens[i], TokenType.FROM), *name]
+        tokens = [*tokens[:i], left, *query, right, *tokens[end:]]
+    return tokens
+
+
+def _name(tokens: list[Token]) -> list[Token]:
+    end = 0
+    while end < len(tokens) and (end % 2 == 0 or tokens[end].text == "."):
+        end += 1
+    return tokens[: end - (end % 2 == 0 and end > 0)]

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
+from shared.lineage.pivots import Pivots
 from shared.lineage.relations import Column, Environment, Relation, Star, Value, derived, merged
 from shared.lineage.tables import HOLE, Names, Ref
+from shared.lineage.trees import children
 
 if TYPE_CHECKING:
     from shared.lineage.scopes import Scope
@@ -27,7 +29,7 @@ _FUNCTION_COLUMNS: dict[str, dict[str, bool]] = {
 _POSITIONS = ("posexplode", "posexplode_outer")
 
 
-class Rowsets:
+class Rowsets(Pivots):
     """The half of the resolver that turns FROM items into relations."""
 
     names: Names
@@ -53,7 +55,7 @@ class Rowsets:
         if not alias and isinstance(node, exp.Subquery) and isinstance(node.this, (exp.Table, exp.Subquery)):
             alias = node.this.alias_or_name
         for pivot in node.args.get("pivots") or ():
-            relation = self._unpivot(pivot, relation) if pivot.args.get("unpivot") else self._pivot(pivot, relation)
+            relation = self.pivoted(pivot, relation)
             alias = pivot.alias or alias
         if isinstance(node, exp.Unnest) and not alias and names:
             alias = names[0]
@@ -83,7 +85,9 @@ class Rowsets:
             return self._values(node, scope)
         if isinstance(node, exp.Query):
             return self.query(node, scope)
-        if isinstance(node, exp.Alias) and isinstance(node.this, exp.Expression):  # ClickHouse: ARRAY JOIN a AS x
+        if isinstance(node, exp.Column):  # ClickHouse: ARRAY JOIN a, ARRAY JOIN a AS x
+            return Relation([Column(node.name, derived(self.value(node, scope), node))])
+        if isinstance(node, exp.Alias) and isinstance(node.this, exp.Expression):
             return Relation([Column(node.alias, derived(self.value(node.this, scope), node.this))])
         return self._function(node, scope)
 
@@ -218,6 +222,9 @@ class Rowsets:
         known = self.env.function(name)
         if known is not None:
             return known
+        given = [t for _, a in children(call) if (t := _table_argument(a)) is not None]
+        if given:
+            return self._passed_through(given, scope)
         schema = call.args.get("schema")
         declared = (schema.expressions if isinstance(schema, exp.Expression) else []) or [
             e for e in call.args.get("columns") or call.expressions or () if isinstance(e, _DEFINITIONS)
@@ -234,6 +241,15 @@ class Rowsets:
             return Relation([Column(c, value if counts else {}) for c, counts in columns.items()], loose=True)
         return Relation(whole=value, loose=True)
 
+    def _passed_through(self, given: list[Any], scope: Scope) -> Relation:
+        """Rows of a function over tables (ML.PREDICT, polymorphic functions): theirs, and columns that it makes up."""
+        items: list[Column | Star] = []
+        for table in given:
+            rows = self._rows(table, scope)
+            items += [*rows.items, *([Star((rows,))] if rows.open else [])]
+        known = not any(isinstance(i, Star) for i in items)
+        return Relation(items, whole={} if known else None, loose=True)
+
     def _declared(self, definitions: list[Any], value: Value) -> list[Column | Star]:
         """Columns of OPENJSON .. WITH, JSON_TABLE .. COLUMNS, XMLTABLE."""
         found: list[Column | Star] = []
@@ -245,66 +261,16 @@ class Rowsets:
                 found.append(Column(self.names.text(d.this) or d.name, {} if d.args.get("ordinality") else value))
         return found
 
-    # ---- PIVOT
 
-    def _pivot(self, pivot: Any, relation: Relation) -> Relation:
-        from shared.lineage.scopes import Scope as Inner
-
-        scope = Inner()
-        scope.add("", relation)
-        aggregates = [(e.alias, self.value(e, scope), e) for e in pivot.expressions]
-        used = {c.name.lower() for e in pivot.expressions for c in e.find_all(exp.Column)}
-        used |= {c.name.lower() for f in pivot.args.get("fields") or () for c in f.this.find_all(exp.Column)}
-        made = [self.names.text(c) or c.name for c in pivot.args.get("columns") or ()]
-        items: list[Column | Star] = [
-            i if isinstance(i, Column) else Star(i.relations, i.hidden | used)
-            for i in relation.items
-            if isinstance(i, Star) or i.name.lower() not in used
-        ]
-        if relation.open:
-            items.append(Star((relation,), frozenset(used)))
-        count = max(1, len(aggregates))
-        new: list[Column | Star] = []
-        for i, name in enumerate(made):
-            value = next((v for a, v, _ in aggregates if a and name.lower().endswith(f"_{a.lower()}")), None)
-            if value is None:
-                value = aggregates[i % count][1] if aggregates else {}
-            new.append(Column(name, derived(value, aggregates[i % count][2] if aggregates else None)))
-        result = Relation([*new, *items])
-        names = self._alias_columns(pivot)
-        return (
-            Relation([*items, *new]).renamed(names) if names or not any(isinstance(i, Star) for i in items) else result
-        )
-
-    def _unpivot(self, pivot: Any, relation: Relation) -> Relation:
-        items: list[Column | Star] = []
-        used: set[str] = set()
-        fields = pivot.args.get("fields") or ()
-        values = [i for e in pivot.expressions for i in (e.expressions if isinstance(e, exp.Tuple) else [e])]
-        for field in fields:
-            names = field.this.expressions if isinstance(field.this, exp.Tuple) else [field.this]
-            items += [Column(self.names.text(n) or n.name, {}) for n in names]
-            groups = [e.this if isinstance(e, (exp.PivotAlias, exp.Alias)) else e for e in field.expressions]
-            for i, wanted in enumerate(values):
-                found: list[Value] = []
-                for group in groups:
-                    listed = group.expressions if isinstance(group, exp.Tuple) else [group]
-                    if i < len(listed):
-                        name = listed[i].name
-                        used.add(name.lower())
-                        value = relation.get(self.names.text(listed[i].this) or name)
-                        found += [value] if value is not None else []
-                name_node = wanted.this if isinstance(wanted, exp.Column) else wanted
-                items.append(Column(self.names.text(name_node) or wanted.name, derived(merged([*found, {}]), None)))
-        kept: list[Column | Star] = [
-            i if isinstance(i, Column) else Star(i.relations, i.hidden | used)
-            for i in relation.items
-            if isinstance(i, Star) or i.name.lower() not in used
-        ]
-        if relation.open:
-            hidden = frozenset(used | {c.name.lower() for c in items if isinstance(c, Column)})
-            kept.append(Star((relation,), hidden))
-        return Relation([*kept, *items])
+def _table_argument(node: Any) -> Any:
+    """A table among a function's arguments: the name of one, or a query of all columns or several."""
+    node = node.expression if isinstance(node, exp.Kwarg) else node
+    if isinstance(node, exp.Table):
+        return node
+    query = node.this if isinstance(node, exp.Subquery) else node
+    if isinstance(query, exp.Select) and (len(query.expressions) > 1 or query.is_star):
+        return exp.Subquery(this=query) if node is query else node
+    return None
 
 
 _DEFINITIONS = tuple(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.lineage.relations import Ambiguous, Column, Relation, Value, merged
+from shared.lineage.relations import Ambiguous, Relation, Value, merged
 
 
 class Scope:
@@ -18,7 +18,7 @@ class Scope:
         self.beside: list[tuple[str, Relation]] = []  # what came in the same parentheses as the next one to be added
         self.hidden: dict[str, Relation] = {}
         self.ctes: dict[str, Relation] = {}
-        self.scalars: dict[str, Value] = {}
+        self.scalars: dict[str, Any] = {}  # ClickHouse: WITH expression AS name
         self.aliases: dict[str, Value] = {}
         self.windows: dict[str, Any] = {}
         self.using: dict[str, str] = {}  # column -> side of the join
@@ -37,6 +37,15 @@ class Scope:
         while here is not None:
             if name in here.ctes:
                 return here.ctes[name]
+            here = here.parent
+        return None
+
+    def scalar(self, name: str) -> Any:
+        """The expression that WITH gives this name, or None."""
+        here: Scope | None = self
+        while here is not None:
+            if name in here.scalars:
+                return here.scalars[name]
             here = here.parent
         return None
 
@@ -100,15 +109,6 @@ class Scope:
         if all(v.keys() == values[0].keys() for v in values):
             return values[0]
         raise Ambiguous
-
-    def measures(self, queries: Any, match: Any) -> None:
-        """MATCH_RECOGNIZE: its measures are columns beside the table's."""
-        items = [
-            Column(m.this.alias, queries.value(m.this, self))
-            for m in match.args.get("measures") or ()
-            if getattr(m, "this", None) is not None and m.this.alias
-        ]
-        self.add("", Relation(list(items)))
 
 
 def _is_called(relation: Relation, parts: list[str]) -> bool:

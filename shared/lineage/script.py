@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from shared.lineage import definitions, loading
+from shared.lineage import definitions, engines, loading, teradata
 from shared.lineage.calls import RESULT, Bodies, Body
 from shared.lineage.clients import removed
 from shared.lineage.environment import Memory, Temp
@@ -22,7 +22,7 @@ from shared.lineage.model import ScriptLineage, TableName
 from shared.lineage.parsing import Parsing, dialect_of
 from shared.lineage.procedural import Procedural
 from shared.lineage.relations import Relation, Value, merged
-from shared.lineage.rewriting import identifiers, separate, teradata
+from shared.lineage.rewriting import identifiers, separate
 from shared.lineage.splitting import Piece, Splitter
 from shared.lineage.statements import Statements
 from shared.lineage.tables import HOLE, Names, Ref, Tables
@@ -73,6 +73,8 @@ class Script:
         self.memory.missing = self._read_ahead
         self.parameters = 0
         self.prepared: dict[str, list[Token]] = {}
+        self.imported: Ref | None = None  # Teradata's clients: the file that is read,
+        self.exported: Ref | None = None  # and the one that queries go to
         if not known:
             self.findings.problem(1, f"unknown dialect {dialect!r}; read with the general grammar")
 
@@ -95,6 +97,8 @@ class Script:
             return
         if self.name == "oracle":
             tokens = without_functions(separate(tokens))
+        elif self.name == "teradata":
+            tokens = teradata.plain(tokens, text, self)
         if HOLE in text:
             tokens, lost = bridged(tokens)
             self.names.unknown += lost
@@ -220,9 +224,8 @@ class Script:
             self.parameters = len(piece.routine.parameters)
             for name in piece.routine.parameters:
                 self.memory.variables.setdefault(name.lower(), {})
-        if self.name == "teradata":
-            tokens = teradata(tokens)
-        elif self.name == "snowflake" and any(word(t) == "IDENTIFIER" for t in tokens):
+        tokens = engines.rewritten(tokens, self.name)
+        if self.name == "snowflake" and any(word(t) == "IDENTIFIER" for t in tokens):
             tokens = identifiers(tokens, self.memory.texts)
         piece = piece._replace(tokens=tokens)
         first = word(tokens[0])
@@ -233,6 +236,8 @@ class Script:
                 self._text(body.text, offset, piece.routine, place.bodies + 1, place.path)
             return
         if not piece.control:
+            if engines.read(tokens, self, place):
+                return
             moved = loading.read(tokens, place.text, self.names, self.name)
             if moved is not None:
                 self.statements.loaded(moved, tokens, place)

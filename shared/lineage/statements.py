@@ -26,7 +26,7 @@ from shared.lineage.flow import Edge, Entry
 from shared.lineage.model import TableName
 from shared.lineage.parsing import first_error
 from shared.lineage.queries import Queries
-from shared.lineage.relations import Relation
+from shared.lineage.relations import Column, Relation, Star
 from shared.lineage.rewriting import compound, opened, prepared
 from shared.lineage.skimming import skimmed
 from shared.lineage.tables import HOLE, Ref, Tables, tables_of
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from shared.lineage.findings import Place
     from shared.lineage.loading import Moved
     from shared.lineage.script import Script
+    from shared.lineage.tables import Ref
 
 
 class Statements:
@@ -212,6 +213,7 @@ class Statements:
                 self.script.capture.append(self.memory.followed(returned))
             elif not self.findings.quiet:
                 self.findings.returned(place.routine, returned)
+                self.memory.last_query = self.memory.followed(returned)
                 if place.routine is not None:
                     self.script.returns(place.routine, returned)
         elif returned is not None:
@@ -273,6 +275,16 @@ class Statements:
             if moved.is_file:
                 edges = [(moved.outputs[0], c, base.get(c) or {}) for c in listed]
         self.findings.keep(Tables(moved.kind, tuple(dict.fromkeys(inputs)), moved.outputs), edges, [], place, line)
+        for ref in moved.outputs:
+            if ref.temporary or self.memory.is_temporary(ref):
+                self._filled(ref, moved, inputs, edges)
+
+    def _filled(self, ref: Ref, moved: Moved, inputs: list[Ref], edges: list[Edge]) -> None:
+        """A temporary table has a query's columns; a view over files has theirs; what is loaded has no known names."""
+        rows = Relation([Column(name, value) for _, name, value in edges])
+        if moved.kind == "CREATE VIEW":
+            rows = Relation([Star((Relation(ref=i, is_open=True),)) for i in inputs])
+        self.memory.fill(ref, rows)
 
     def _known(self, files: tuple[Ref, ...]) -> tuple[Ref, ...]:
         """Without those whose name in dynamic SQL is not constant."""

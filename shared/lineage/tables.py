@@ -231,7 +231,7 @@ def _written(statement: exp.Expression) -> tuple[str, list[exp.Table], bool]:
             made_of = statement.expression or statement.args.get("clone")
             if kind not in ("TABLE", "VIEW") or made_of is None:
                 return "", [], False
-            return f"CREATE {kind}", _tables(statement.this), is_temporary(statement)
+            return f"CREATE {kind}", _tables(made(statement)), is_temporary(statement)
         case exp.Query():
             into = statement.find(exp.Into)
             if into is None or not isinstance(into.this, exp.Table):
@@ -239,6 +239,15 @@ def _written(statement: exp.Expression) -> tuple[str, list[exp.Table], bool]:
             return "SELECT INTO", [into.this], bool(into.args.get("temporary"))
         case _:
             return "", [], False
+
+
+def made(create: exp.Create) -> Any:
+    """What a CREATE puts its rows into; ClickHouse: CREATE MATERIALIZED VIEW v TO t is a trigger that fills t."""
+    properties = create.args.get("properties")
+    for p in properties.expressions if properties is not None else ():
+        if isinstance(p, exp.ToTableProperty) and isinstance(p.this, exp.Expression):
+            return p.this
+    return create.this
 
 
 def _tables(node: exp.Expression | None) -> list[exp.Table]:
@@ -316,7 +325,17 @@ def _is_mention(table: exp.Table) -> bool:
     if isinstance(parent, exp.Schema):
         parent = parent.parent
     return isinstance(
-        parent, (exp.Reference, exp.LikeProperty, exp.Create, exp.Into, exp.Insert, exp.Alter, exp.Copy)
+        parent,
+        (
+            exp.Reference,
+            exp.LikeProperty,
+            exp.ToTableProperty,
+            exp.Create,
+            exp.Into,
+            exp.Insert,
+            exp.Alter,
+            exp.Copy,
+        ),
     ) and (not isinstance(parent, exp.Create) or table is not parent.args.get("clone"))
 
 

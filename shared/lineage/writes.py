@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from shared.lineage.relations import Column, Relation, Star
 from shared.lineage.scopes import Scope
-from shared.lineage.tables import HOLE, Ref, is_temporary
+from shared.lineage.tables import HOLE, Ref, is_temporary, made
 from shared.lineage.trees import identifier, selects
 from shared.lineage.updates import Updates, Write
 
@@ -177,7 +177,8 @@ class Writes(Updates):
     # ---- CREATE
 
     def _create(self, node: Any, scope: Scope) -> list[Write]:
-        target = node.this.this if isinstance(node.this, exp.Schema) else node.this
+        place = made(node)
+        target = place.this if isinstance(place, exp.Schema) else place
         ref = self.names.ref(target) if isinstance(target, exp.Table) else None
         if ref is None:
             return []
@@ -191,7 +192,7 @@ class Writes(Updates):
             return [Write(ref, Relation(rows.items), creates=True, copies=True)]
         if not isinstance(node.expression, exp.Expression):
             return []
-        listed = self.listed(node.this)
+        listed = self.listed(place)
         alias = target.name.lower()
         if (
             isinstance(node.expression, exp.SetOperation)
@@ -204,4 +205,6 @@ class Writes(Updates):
                     table.set("db", None)
             return [Write(ref, self.q.recursive(node.expression, alias, listed, scope), creates=True)]
         rows = self.q.query(node.expression, scope)
+        if place is not node.this:  # the target's columns are met by name
+            return [Write(ref, rows)]
         return [Write(ref, rows.renamed(listed), creates=True)]

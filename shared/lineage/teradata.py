@@ -1,0 +1,296 @@
+"""Teradata: short verbs, casts in brackets, periods, macros, and the scripts of its clients (BTEQ, MLOAD, FastLoad).
+
+https://docs.teradata.com: SQL Data Types and Literals (data conversions), SQL Data Definition Language (macros),
+Basic Teradata Query Reference, Teradata MultiLoad / FastLoad / FastExport Reference
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import TYPE_CHECKING
+
+from sqlglot.tokenizer_core import Token, TokenType
+
+from shared.lineage.loading import Moved
+from shared.lineage.model import TableName
+from shared.lineage.relations import Source
+from shared.lineage.rewriting import ABBREVIATIONS
+from shared.lineage.tables import Ref
+from shared.lineage.tokens import balanced, instead, named, parts
+from shared.lineage.words import word, words_in
+
+if TYPE_CHECKING:
+    from shared.lineage.findings import Place
+    from shared.lineage.script import Script
+
+_TYPES = words_in("""
+    BYTE VARBYTE BLOB BYTEINT SMALLINT INTEGER INT BIGINT DECIMAL DEC NUMERIC NUMBER FLOAT REAL DATE TIME TIMESTAMP CHAR
+    CHARACTER VARCHAR CLOB GRAPHIC VARGRAPHIC INTERVAL PERIOD LONG""")
+_ATTRIBUTES = words_in("FORMAT TITLE NAMED CASESPECIFIC CS UPPERCASE NOT WITH SET ZONE PRECISION VARYING")
+_UNITS = frozenset({"YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"})
+#: comparisons and operations by name, as operators that the grammar has
+_OPERATORS = {
+    "EQ": TokenType.EQ, "NE": TokenType.NEQ, "GT": TokenType.GT, "GE": TokenType.GTE, "LT": TokenType.LT,
+    "LE": TokenType.LTE, "CONTAINS": TokenType.EQ, "MEETS": TokenType.EQ, "PRECEDES": TokenType.EQ,
+    "SUCCEEDS": TokenType.EQ, "P_INTERSECT": TokenType.DPIPE, "LDIFF": TokenType.DPIPE, "RDIFF": TokenType.DPIPE,
+}  # fmt: skip
+_SIGNS = {TokenType.EQ: "=", TokenType.DPIPE: "||", TokenType.NEQ: "<>"}
+#: commands of the load utilities, which end with a semicolon, not with their line
+_UTILITIES = frozenset({"LOGTABLE", "BEGIN", "LAYOUT", "DML", "FIELD", "FILLER", "TABLE"})
+_EXPORT = "EXPORT_TO"
+_INFILE = re.compile(r"\b(?:INFILE\s+|FILE\s*=\s*)['\"]?([^\s;'\",]+)", re.IGNORECASE)
+_OUTFILE = re.compile(r"\b(?:OUTFILE\s+|FILE\s*=\s*)['\"]?([^\s;'\",]+)", re.IGNORECASE)
+
+
+def plain(tokens: list[Token], text: str, script: Script) -> list[Token]:
+    """A script as statements: without the clients' commands, macros as procedures."""
+    tokens = [
+        named("period_bound", t) if word(t) in ("BEGIN", "END") and n is not None and n.text == "(" else t
+        for t, n in zip(tokens, [*tokens[1:], None], strict=True)
+    ]
+    return _routines(_without_commands(tokens, text, script))
+
+
+# ---- the clients' commands
+
+
+def _without_commands(tokens: list[Token], text: str, script: Script) -> list[Token]:
+    heads = [i for i in range(len(tokens) - 1) if _is_command(tokens, i)]
+    loads = any(word(t) == "LOADING" for t in tokens)
+    if not heads and not loads:
+        return tokens
+    to_semicolon = any(word(tokens[i + 1]) in _UTILITIES for i in heads)
+    found: list[Token] = []
+    fields, files = list[str](), list[str]()
+    i = 0
+    while i < len(tokens):
+        first = word(tokens[i])
+        is_start = not found or found[-1].token_type is TokenType.SEMICOLON
+        utility = loads and is_start and first in ("BEGIN", "END", "DEFINE", "LOGON", "LOGOFF", "SESSIONS", "ERRLIMIT")
+        utility = utility and (first not in ("BEGIN", "END") or word(tokens[min(i + 1, len(tokens) - 1)]) == "LOADING")
+        if not utility and not _is_command(tokens, i):
+            found.append(tokens[i])
+            i += 1
+            continue
+        end = i + 1
+        while end < len(tokens) and tokens[end].token_type is not TokenType.SEMICOLON:
+            if tokens[end].line > tokens[i].line and not (to_semicolon or utility):
+                break
+            end += 1
+        command = tokens[i + (not utility) : end]
+        said = text[tokens[i].start : tokens[end - 1].end + 1]
+        _note(command, said, fields, files)
+        found += _marker(command, said, tokens[i])
+        i = end + (end < len(tokens) and tokens[end].token_type is TokenType.SEMICOLON)
+    script.imported = Ref(TableName((files[-1],))) if files else None
+    for name in fields:
+        if script.imported is not None:
+            script.memory.variables[name.lower()] = {Source(script.imported, name): None}
+    return found
+
+
+def _is_command(tokens: list[Token], i: int) -> bool:
+    """A dot at the beginning of a line, and a word."""
+    starts = i == 0 or tokens[i - 1].line < tokens[i].line
+    return tokens[i].text == "." and starts and i + 1 < len(tokens) and bool(word(tokens[i + 1]))
+
+
+def _note(command: list[Token], said: str, fields: list[str], files: list[str]) -> None:
+    """Fields and the file of an import."""
+    first = word(command[0])
+    if first == "FIELD" and len(command) > 1:
+        fields.append(command[1].text)
+    elif first == "DEFINE":
+        listed = [p for p in parts(command[1:]) if len(p) > 1 and p[1].text == "("]
+        fields.extend(p[0].text for p in listed)
+    if first in ("IMPORT", "DEFINE") and (file := _INFILE.search(said)):
+        files.append(file[1])
+
+
+def _marker(command: list[Token], said: str, at: Token) -> list[Token]:
+    """A statement that tells where the rows of the next queries go."""
+    first, second = word(command[0]), word(command[1]) if len(command) > 1 else ""
+    end = Token(TokenType.SEMICOLON, ";", at.line, 0, at.start, at.start)
+    if first == "EXPORT":
+        file = _OUTFILE.search(said) if second != "RESET" else None
+        return [end, named(_EXPORT, at), Token(TokenType.STRING, file[1] if file else "", at.line, 0, 0, 0), end]
+    if first in ("END", "LOGOFF"):
+        return [end, named(_EXPORT, at), Token(TokenType.STRING, "", at.line, 0, 0, 0), end]
+    return [end]
+
+
+def read(tokens: list[Token], script: Script, place: Place) -> bool:
+    """Whether the statement was one of these and is done with."""
+    first = word(tokens[0])
+    if first == _EXPORT and len(tokens) > 1:
+        script.exported = Ref(TableName((tokens[1].text,))) if tokens[1].text else None
+        return True
+    if first == "USING" and len(tokens) > 2:  # USING a (CHAR(3)), b (DATE) INSERT ..
+        at = next((i for i, t in enumerate(tokens) if i and _starts(tokens, i)), 0)
+        listed = balanced(tokens[2:]) if tokens[1].text == "(" else tokens[1:at]
+        if at and script.imported is not None:
+            for part in parts(listed):
+                name = part[0].text
+                script.memory.variables[name.lower()] = {Source(script.imported, name): None}
+        if at:
+            script.again(tokens[at:], place)
+        return bool(at)
+    if first in ("SELECT", "WITH") and script.exported is not None:
+        script.statements.loaded(Moved("EXPORT", (), (script.exported,), tokens, is_file=True), tokens, place)
+        return True
+    return False
+
+
+def _starts(tokens: list[Token], i: int) -> bool:
+    starts = word(tokens[i]) in ("INSERT", "INS", "UPDATE", "UPD", "DELETE", "DEL", "MERGE", "SELECT", "SEL", "EXEC")
+    return starts and tokens[i - 1].text == ")"
+
+
+# ---- routines
+
+
+def _routines(tokens: list[Token]) -> list[Token]:
+    """REPLACE PROCEDURE is CREATE PROCEDURE; a macro's statements stand in brackets, a procedure's in BEGIN .. END."""
+    if not any(word(t) in ("MACRO", "PROCEDURE") for t in tokens):
+        return tokens
+    found: list[Token] = []
+    i = 0
+    while i < len(tokens):
+        following = word(tokens[i + 1]) if i + 1 < len(tokens) else ""
+        if word(tokens[i]) == "REPLACE" and following == "PROCEDURE":
+            found.append(instead(tokens[i], TokenType.CREATE))
+        elif word(tokens[i]) in ("CREATE", "REPLACE") and following == "MACRO":
+            at = next((j for j in range(i, min(i + 400, len(tokens))) if word(tokens[j]) == "AS"), 0)
+            if at and at + 1 < len(tokens) and tokens[at + 1].text == "(":
+                inner = balanced(tokens[at + 2 :])
+                end = at + 2 + len(inner)
+                semicolon = Token(TokenType.SEMICOLON, ";", tokens[i].line, 0, tokens[i].start, tokens[i].start)
+                found += [instead(tokens[i], TokenType.CREATE), named("PROCEDURE", tokens[i]), *tokens[i + 2 : at]]
+                closing = tokens[min(end, len(tokens) - 1)]
+                found += [instead(tokens[at], TokenType.BEGIN), *inner, semicolon, instead(closing, TokenType.END)]
+                i = end + 1
+                continue
+            found.append(tokens[i])
+        else:
+            found.append(tokens[i])
+        i += 1
+    return found
+
+
+# ---- one statement
+
+
+def rewritten(tokens: list[Token]) -> list[Token]:
+    """SEL, INS, UPD, DEL in full; without LOCKING .. FOR ACCESS, casts in brackets and what else says how to show."""
+    tokens = _without_locks(tokens)
+    kind = ABBREVIATIONS.get(word(tokens[0]))
+    tokens = [instead(tokens[0], kind), *tokens[1:]] if kind is not None else tokens
+    if word(tokens[0]) == "INSERT" and len(tokens) > 2 and word(tokens[1]) != "INTO":
+        tokens = [tokens[0], instead(tokens[0], TokenType.INTO), *tokens[1:]]
+    defines = word(tokens[0]) == "CREATE" and not any(word(t) in ("SELECT", "SEL") for t in tokens)
+    found: list[Token] = []
+    i = 0
+    while i < len(tokens):
+        token, w = tokens[i], word(tokens[i])
+        before = found[-1] if found else token
+        following = tokens[i + 1] if i + 1 < len(tokens) else token
+        if w == "SEL":
+            found.append(instead(token, TokenType.SELECT))
+        elif w in _OPERATORS and i and _is_operand(before) and following.text not in (",", ")", "."):
+            kind = _OPERATORS[w]
+            found.append(Token(kind, _SIGNS.get(kind, kind.name), token.line, token.col, token.start, token.end))
+        elif w == "NORMALIZE" and word(before) == "SELECT":
+            i += 1
+            while i < len(tokens) and word(tokens[i]) in ("ON", "MEETS", "OR", "OVERLAPS"):
+                i += 1
+            continue
+        elif w == "RESET" and word(following) == "WHEN":
+            i += 1 + len(_window(tokens[i + 1 :]))
+            continue
+        elif w == "WITH" and word(following) == "TIES":
+            i += 2
+            continue
+        elif w in _UNITS and before.text == ")" and i and tokens[i - 1].text == ")" and not defines:
+            i += _qualifier(tokens[i:])
+            continue
+        elif token.text == "(" and found and not defines and _is_operand(before):
+            inner = balanced(tokens[i + 1 :])
+            cast, name = _cast(inner)
+            if cast:
+                if name is not None:
+                    found += [instead(token, TokenType.ALIAS), name]
+                i += len(inner) + 2
+                continue
+            found.append(token)
+        elif w == "FORMAT" and word(before) == "AS" and following.token_type is TokenType.STRING:
+            found.append(named("VARCHAR", token))  # CAST(x AS FORMAT 'YYYY')
+            i += 2
+            continue
+        else:
+            found.append(token)
+        i += 1
+    return found
+
+
+def _without_locks(tokens: list[Token]) -> list[Token]:
+    """Without LOCKING TABLE t FOR ACCESS, before a statement or a view's query."""
+    at = next((i for i, t in enumerate(tokens) if word(t) in ("LOCKING", "LOCK")), -1)
+    end = next((i for i in range(at, min(len(tokens), at + 12)) if word(tokens[i]) in _LOCKS), -1)
+    if at < 0 or end < 0 or end + 1 >= len(tokens):
+        return tokens
+    end += word(tokens[end + 1]) in ("MODE", "NOWAIT", "OVERRIDE")
+    return _without_locks([*tokens[:at], *tokens[end + 1 :]])
+
+
+_LOCKS = frozenset({"ACCESS", "READ", "WRITE", "EXCLUSIVE", "SHARE"})
+
+
+def _is_operand(token: Token) -> bool:
+    kind = token.token_type.name
+    return token.text == ")" or kind in ("VAR", "IDENTIFIER", "NUMBER", "STRING") or bool(word(token))
+
+
+def _cast(inner: list[Token]) -> tuple[bool, Token | None]:
+    """Whether brackets after an operand hold a type, FORMAT, TITLE or NAMED; the name that NAMED gives."""
+    listed = parts(inner)
+    name: Token | None = None
+    for part in listed:
+        first, second = word(part[0]), part[1] if len(part) > 1 else None
+        if first in _TYPES:
+            depth = 0
+            for before, t in itertools.pairwise(part):
+                depth += (t.text == "(") - (t.text == ")")
+                stray = depth == 0 and t.text != ")" and word(t) not in _ATTRIBUTES | _TYPES | _UNITS | {"TO", "FOR"}
+                if stray and word(before) not in ("FORMAT", "TITLE", "NAMED", "SET"):
+                    return False, None
+        elif first in ("FORMAT", "TITLE") and second is not None and second.token_type is TokenType.STRING:
+            pass
+        elif first == "NAMED" and second is not None and len(part) == 2:
+            name = second
+        elif not (first in ("CASESPECIFIC", "CS", "UPPERCASE", "NOT") and all(word(t) in _ATTRIBUTES for t in part)):
+            return False, None
+        for t, following in itertools.pairwise(part):
+            if word(t) == "NAMED":
+                name = following
+    return bool(listed), name
+
+
+def _qualifier(tokens: list[Token]) -> int:
+    """Length of DAY(4) TO SECOND(3)."""
+    n = 1
+    while n < len(tokens):
+        if tokens[n].text == "(" and word(tokens[n - 1]) in _UNITS:
+            n += len(balanced(tokens[n + 1 :])) + 2
+        elif word(tokens[n]) == "TO" and n + 1 < len(tokens) and word(tokens[n + 1]) in _UNITS:
+            n += 2
+        else:
+            break
+    return n
+
+
+def _window(tokens: list[Token]) -> list[Token]:
+    """What stands in an OVER up to its frame."""
+    inner = balanced(tokens)
+    end = next((i for i, t in enumerate(inner) if word(t) in ("ROWS", "RANGE")), len(inner))
+    return inner[:end]
