@@ -121,8 +121,23 @@ def without_variables(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
     else:
         return tokens, []
     end = next((i for i in range(at + 1, len(tokens)) if words[i] in INTO_BEFORE), len(tokens))
+    if words[at - 1] in ("SELECT", "DISTINCT"):  # PL/pgSQL: SELECT INTO a, b x, y FROM ..
+        end = _names_end(tokens, at + 1)
     start = at - 2 if words[at - 2 : at] == ["BULK", "COLLECT"] else at
     return [*tokens[:start], *tokens[end:]], tokens[at + 1 : end]
+
+
+def _names_end(tokens: list[Token], i: int) -> int:
+    """Where the list of variables ends that begins at `i`: behind the name that no comma follows."""
+    i += word(tokens[i]) == "STRICT"
+    while i < len(tokens):
+        i += 1
+        while i + 1 < len(tokens) and tokens[i].text == ".":
+            i += 2
+        if i >= len(tokens) or tokens[i].text != ",":
+            break
+        i += 1
+    return i
 
 
 def without_output(tokens: list[Token]) -> tuple[list[Token], list[tuple[exp.Table, list[str], list[Token]]]]:

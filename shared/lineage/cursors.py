@@ -35,6 +35,7 @@ class Cursors:
         name = first_name(tokens[1:] if words[0] in ("CURSOR", "DECLARE", "LET", "SET") else tokens)
         if name == "cursor":
             name = first_name(tokens[at + 1 :])
+        self.memory.local(name)
         start = next((i for i in range(at, len(tokens)) if words[i] in QUERY), None)
         rows: Relation | None = None
         if start is not None:
@@ -156,23 +157,32 @@ class Cursors:
         """RETURN QUERY .., RETURN (SELECT ..), RETURN TABLE(res): rows of the routine."""
         if words[1:3] == ["QUERY", "EXECUTE"]:
             return self.execute(tokens[2:], words[2:], place)
+        if words[1:2] == ["NEXT"] and place.routine is not None:
+            if len(tokens) == 2:
+                self.script.routines.next_row(place.routine)
+            elif (row := self.memory.records.get(tokens[2].text.lower())) is not None:
+                self.script.routines.returns(place.routine, row)
+            return True
         start = next((i for i in range(1, min(5, len(tokens))) if words[i] in QUERY), None)
         if len(tokens) == 1 and place.routine is not None and place.routine.returns[:1]:
             if place.routine.returns[0].text == "@":  # RETURNS @t TABLE: what was put into it
                 table = self.memory.temps.get(f"@{place.routine.returns[1].text}".casefold())
                 if table is not None and table.columns is not None:
                     columns: list[Column | Star] = [Column(c, table.get(c)) for c in table.columns]
-                    self.script.returns(place.routine, Relation(columns))
+                    self.script.routines.returns(place.routine, Relation(columns))
             return True
         if start is not None:
             inner = balanced(tokens[start:])
             rows = self.script.rows(inner, place, returned=True)
             if rows is not None and place.routine is not None:
-                self.script.returns(place.routine, rows)
+                self.script.routines.returns(place.routine, rows)
         elif len(tokens) > 1 and place.routine is not None and words[1:2] != ["TABLE"]:
-            self.script.result(place.routine, self.value(tokens[1:], place))
+            row = self.memory.records.get(tokens[1].text.lower()) if len(tokens) == 2 else None
+            if row is not None and len(row.items) > 1:
+                self.script.routines.returns(place.routine, row)
+            self.script.routines.result(place.routine, self.value(tokens[1:], place))
         elif words[1:2] == ["TABLE"] and place.routine is not None and len(tokens) > 3:
             known = self.memory.cursors.get(tokens[3].text.lower())
             if known is not None:
-                self.script.returns(place.routine, known)
+                self.script.routines.returns(place.routine, known)
         return True

@@ -43,7 +43,8 @@ class Dynamic(Texts):
             or rest[0].text.lower() in self.memory.texts
         )
         if words[0] == "CALL" or not is_text:
-            return True  # a procedure: its own statements count where it is created
+            self.script.routines.call(rest, place)  # its own statements count where it is created
+            return True
         if rest[0].text == "(" and words[0] in ("EXEC", "EXECUTE"):
             rest = balanced(rest[1:])
             w = [word(t) for t in rest]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from shared.lineage.histories import Path, Texts, Values
 from shared.lineage.lookup import Lookup
+from shared.lineage.passing import Passed, is_placeholder
 from shared.lineage.relations import Ambiguous, Column, Relation, Source, Star, Value, merged
 from shared.lineage.tables import Names, Ref
 
@@ -42,6 +43,16 @@ class Frame(NamedTuple):
     cursors: dict[str, Relation]
 
 
+class Named(NamedTuple):
+    """All that one name may mean."""
+
+    values: list[tuple[Path, Value]] | None
+    texts: list[tuple[Path, tuple[str, ...]]] | None
+    record: Relation | None
+    cursor: Relation | None
+    shape: list[str] | None
+
+
 class Memory:
     """The environment of a script, in the order of its statements."""
 
@@ -62,6 +73,9 @@ class Memory:
         self.functions: dict[str, Relation] = {}
         self.results: dict[str, Value] = {}  # of scalar functions
         self.missing: Callable[[str], bool] = lambda _: False  # whether the routine could be read now
+        self.passed = Passed()
+        self.scopes: list[dict[str, Named]] = []  # of local routines: what their names mean outside
+        self.packages: dict[str, dict[str, tuple[Value, tuple[str, ...]]]] = {}
         self.synonyms: dict[str, Ref] = {}
         self.marks = 0
         self.last_rows: Relation | None = None  # of the last query
@@ -127,11 +141,56 @@ class Memory:
         self.marks += 1
         return self.variables.get(str(self.marks), {})
 
-    def enter(self, parameters: list[str]) -> None:
+    def enter(self) -> None:
         """A routine begins: its variables are its own."""
         for known in (self.variables, self.texts, self.records, self.cursors, self.numbers):
             known.clear()
-        self.variables.update({p.lower(): {} for p in parameters})
+        self.shapes.clear()
+        self.scopes.clear()
+
+    def parameter(self, name: str, value: Value, row: Relation | None) -> None:
+        key = name.lower()
+        self.local(key)
+        self.variables[key] = value
+        if row is not None:
+            self.records[key] = row
+
+    def local(self, name: str) -> None:
+        """A name is declared: within a local routine it means something else from here on, until that ends."""
+        if self.scopes and name not in self.scopes[-1]:
+            self.scopes[-1][name] = Named(
+                self.variables.take(name),
+                self.texts.take(name),
+                self.records.pop(name, None),
+                self.cursors.pop(name, None),
+                self.shapes.pop(name, None),
+            )
+
+    def leave(self) -> None:
+        """A local routine ends."""
+        for name, before in self.scopes.pop().items():
+            self.variables.put(name, before.values)
+            self.texts.put(name, before.texts)
+            for known, kept in ((self.records, before.record), (self.cursors, before.cursor)):
+                if kept is None:
+                    known.pop(name, None)
+                else:
+                    known[name] = kept
+            if before.shape is None:
+                self.shapes.pop(name, None)
+            else:
+                self.shapes[name] = before.shape
+
+    def publish(self, package: str) -> None:
+        """A package ends: its variables and constants are known to its body."""
+        known = {k: (v, self.texts.get(k) or ()) for k, v in self.variables.items() if v or self.texts.get(k)}
+        self.packages.setdefault(package, {}).update(known)
+
+    def opened(self, package: str) -> None:
+        """A package's body begins: it knows what the specification declares."""
+        for name, (value, text) in self.packages.get(package, {}).items():
+            self.variables[name] = value
+            self.texts[name] = text
 
     def frame(self) -> Frame:
         """The variables, set aside while a called routine or dynamic SQL is read, which have their own."""
@@ -190,7 +249,7 @@ class Memory:
         result: Value = {}
         for source, node in value.items():
             temp = self.temps.get(_key(source.ref))
-            if temp is None and source.ref.temporary:
+            if temp is None and source.ref.temporary and not is_placeholder(source.ref):
                 continue  # a table parameter, a caller's temporary table: nothing is known of its rows
             if temp is None:
                 result[source] = node

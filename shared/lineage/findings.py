@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+import msgspec
 from sqlglot.tokenizer_core import Token
 
 from shared.lineage.environment import Memory
@@ -37,7 +38,7 @@ class Findings:
         self.names = memory.names
         self.memory = memory
         self.texts = Texts(dialect)
-        self.statements: list[Statement] = []
+        self.statements: list[tuple[Statement, list[Edge]]] = []
         self.entries: list[tuple[Entry, Header | None]] = []
         self.problems: list[tuple[Problem, Header | None]] = []
         self.dropped = 0
@@ -70,11 +71,8 @@ class Findings:
             return
         inputs, outputs = tuple(r.name for r in tables.inputs), tuple(r.name for r in tables.outputs)
         if not self.quiet:
-            own = Columns(self.texts)
-            for ref, column, value in edges:
-                own.add(ref, column, value)
             problems = tuple(Problem(f"line {line}", reason, "columns") for reason in reasons)
-            self.statements.append(Statement(tables.kind, inputs, outputs, line, own.made(), problems))
+            self.statements.append((Statement(tables.kind, inputs, outputs, line, (), problems), edges))
         marked = Tables(
             tables.kind,
             tuple(Ref(r.name, memory.is_temporary(r)) for r in tables.inputs),
@@ -88,7 +86,8 @@ class Findings:
             return
         entry = Entry(Tables("RENAME", (old,), (new,)), [], (old, new), swap)
         self.entries.append((entry, place.routine))
-        self.statements.append(Statement("SWAP" if swap else "RENAME", (old.name,), (new.name,), line + place.offset))
+        kind = "SWAP" if swap else "RENAME"
+        self.statements.append((Statement(kind, (old.name,), (new.name,), line + place.offset), []))
 
     def returned(self, routine: Header | None, rows: Relation) -> None:
         """The rows of a bare query; the last ones count."""
@@ -96,7 +95,9 @@ class Findings:
 
     def made(self) -> ScriptLineage:
         everything, shares = Flow(self.names, self.texts), dict[int, Flow]()
-        for entry, routine in self.entries:
+        self.memory.passed.bind()
+        for known, routine in self.entries:
+            entry = known._replace(edges=self._resolved(known.edges)) if self.memory.passed.used else known
             everything.add(entry)
             shares.setdefault(id(routine) if routine else 0, Flow(self.names, self.texts)).add(entry)
         if self.dropped:
@@ -110,13 +111,23 @@ class Findings:
             inputs=tuple(everything.inputs.values()),
             outputs=tuple(everything.outputs.values()),
             columns=everything.columns.made(),
-            statements=tuple(self.statements),
+            statements=tuple(self._statement(s, edges) for s, edges in self.statements),
             problems=tuple(p for p, _ in self.problems),
             routines=tuple(routines),
             main=self._routine(None, len(self.sql), shares[0]) if 0 in shares else None,
             returned=self._returned(0),
             dialect=self.dialect,
         )
+
+    def _resolved(self, edges: list[Edge]) -> list[Edge]:
+        passed = self.memory.passed
+        return [(ref, column, passed.resolved(value)) for ref, column, value in edges]
+
+    def _statement(self, statement: Statement, edges: list[Edge]) -> Statement:
+        own = Columns(self.texts)
+        for ref, column, value in self._resolved(edges):
+            own.add(ref, column, value)
+        return msgspec.structs.replace(statement, columns=own.made()) if edges else statement
 
     def _routine(self, header: Header | None, end: int, flow: Flow) -> Routine:
         return Routine(
@@ -135,5 +146,5 @@ class Findings:
         rows = self.last_returned.get(key)
         columns = Columns(self.texts)
         for column in rows.columns() if rows is not None else ():
-            columns.add(Ref(TableName(())), column.name, column.value)
+            columns.add(Ref(TableName(())), column.name, self.memory.passed.resolved(column.value))
         return columns.made()

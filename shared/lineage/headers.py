@@ -11,10 +11,19 @@ if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
 
 
+class Formal(NamedTuple):
+    """A parameter: its name, whether it gives a value back, the words of its type."""
+
+    name: str
+    out: bool
+    type: list[Token]
+
+
 class Header(NamedTuple):
     """CREATE PROCEDURE and the like, up to its AS.
 
-    kind, name tokens, where its text starts, a trigger's table, names of the parameters, RETURNS TABLE's list.
+    kind, name tokens, where its text starts, a trigger's table, names of the parameters, RETURNS TABLE's list, the
+    parameters, names of a trigger's old and new rows (REFERENCING).
     """
 
     kind: str
@@ -23,6 +32,8 @@ class Header(NamedTuple):
     table: list[Token]
     parameters: list[str]
     returns: list[Token]
+    formals: list[Formal]
+    rows: list[str]
 
 
 class Headers:
@@ -59,6 +70,8 @@ class Headers:
                     self._triggering(k) if kind == "TRIGGER" else [],
                     self.parameters(k),
                     self._returns(k),
+                    self.formals(k),
+                    self._referencing(k) if kind == "TRIGGER" else [],
                 )
             if self.tokens[j].text in ("(", ";") or self.words[j] in ("TABLE", "VIEW", "AS"):
                 return None
@@ -89,6 +102,45 @@ class Headers:
                             return self.tokens[at - 2 : end] if self._text(at - 2) == "@" else self.tokens[at:end]
                         end += 1
         return []
+
+    def local(self, i: int) -> Header:
+        """PROCEDURE or FUNCTION within a package or a routine."""
+        k = i + 2
+        return Header(
+            self.words[i], self.tokens[i + 1 : k], self.tokens[i], [], self.parameters(k), [], self.formals(k), []
+        )
+
+    def _referencing(self, k: int) -> list[str]:
+        """`REFERENCING OLD TABLE AS o NEW AS n`: o, n."""
+        at = next((j for j in range(k, min(k + 80, len(self.tokens))) if self.words[j] == "REFERENCING"), 0)
+        found: list[str] = []
+        while at and self._at(at + 1) in ("OLD", "NEW", "OLD_TABLE", "NEW_TABLE"):
+            at += 1
+            while self._at(at + 1) in ("TABLE", "ROW", "AS"):
+                at += 1
+            found.append(self._text(at + 1).lower())
+            at += 1
+        return found
+
+    def formals(self, k: int) -> list[Formal]:
+        """The parameters at `k`: in parentheses, or T-SQL's without them."""
+        if self._text(k) == "(":
+            inner = balanced(self.tokens[k + 1 : k + 2_000])
+        elif self._text(k) == "@":
+            end = k
+            while end < len(self.tokens) and self.words[end] not in ("AS", "WITH", "FOR", "BEGIN"):
+                end += 1
+            inner = self.tokens[k:end]
+        else:
+            return []
+        found = []
+        for part in parts(inner):
+            kept = [t for t in part if t.text != "@"]
+            words = [word(t) for t in kept]
+            at = next((i for i, w in enumerate(words) if w not in ("IN", "OUT", "INOUT", "VARIADIC")), len(kept))
+            if at < len(kept):
+                found.append(Formal(kept[at].text, bool({"OUT", "INOUT", "OUTPUT"} & set(words)), kept[at + 1 :]))
+        return found
 
     def parameters(self, k: int) -> list[str]:
         """Names of the parameters in the parentheses at `k`."""

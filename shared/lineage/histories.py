@@ -73,6 +73,16 @@ class History(MutableMapping[str, T], Generic[T]):
     def clear(self) -> None:
         self._assigned.clear()
 
+    def take(self, name: str) -> list[tuple[Path, T]] | None:
+        """The assignments of a variable, set aside while its name means something else."""
+        return self._assigned.pop(name, None)
+
+    def put(self, name: str, kept: list[tuple[Path, T]] | None) -> None:
+        if kept is None:
+            self._assigned.pop(name, None)
+        else:
+            self._assigned[name] = kept
+
     def frame(self) -> dict[str, list[tuple[Path, T]]]:
         """All assignments, set aside while a called routine is read."""
         kept, self._assigned = self._assigned, {}

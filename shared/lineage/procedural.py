@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from shared.lineage.calls import Calls
 from shared.lineage.cursors import Cursors
+from shared.lineage.definitions import name_at
 from shared.lineage.histories import shortened
 from shared.lineage.records import Records
 from shared.lineage.relations import Relation, Value
@@ -68,12 +69,20 @@ class Procedural(Cursors, Calls, Records):
         if at:
             self._assign(tokens[:at], tokens[at + 1 + (tokens[at].text == ":") :], place)
             return True
+        if self.script.name == "oracle" and first and self._is_call(tokens):
+            self.script.routines.call(tokens, place)
+            return True
         if place.procedural and len(tokens) > 1 and first and (words[1] or tokens[1].token_type.name == "IDENTIFIER"):
             return self._assignments(tokens, words, place, "DECLARE")  # a declaration: v NUMBER DEFAULT 1
         if place.procedural and len(tokens) > 3 and tokens[1].text == "=":
             self._assign(tokens[:1], tokens[2:], place)
             return True
         return False
+
+    def _is_call(self, tokens: list[Token]) -> bool:
+        """PL/SQL: a procedure's name, with or without arguments, is a statement."""
+        _, end = name_at(tokens, 0)
+        return end == len(tokens) or (tokens[end].text == "(" and tokens[-1].text == ")")
 
     # ---- variables
 

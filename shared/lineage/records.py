@@ -42,6 +42,7 @@ class Records:
 
     def declared(self, name: str, tokens: list[Token], words: list[str]) -> None:
         """What a declaration says about a variable: that it is a number, or which fields it has."""
+        self.memory.local(name)
         if NUMBERS & set(words[1:4]):
             self.memory.numbers.add(name)
         fields = self._fields(tokens[1:])

@@ -52,8 +52,6 @@ class Rowsets(Pivots):
         names = self._alias_columns(node)
         if names and not isinstance(node, (exp.Unnest, exp.Lateral)):
             relation = relation.renamed(names)
-        if not alias and isinstance(node, exp.Subquery) and isinstance(node.this, (exp.Table, exp.Subquery)):
-            alias = node.this.alias_or_name
         for pivot in node.args.get("pivots") or ():
             relation = self.pivoted(pivot, relation)
             alias = pivot.alias or alias

@@ -11,7 +11,7 @@ from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from shared.lineage import definitions, engines, loading, teradata
-from shared.lineage.calls import RESULT, Bodies, Body
+from shared.lineage.calls import Bodies, Body
 from shared.lineage.clients import removed
 from shared.lineage.environment import Memory, Temp
 from shared.lineage.findings import Findings, Place
@@ -21,8 +21,9 @@ from shared.lineage.lookup import Lookup
 from shared.lineage.model import ScriptLineage, TableName
 from shared.lineage.parsing import Parsing, dialect_of
 from shared.lineage.procedural import Procedural
-from shared.lineage.relations import Relation, Value, merged
+from shared.lineage.relations import Relation, Value
 from shared.lineage.rewriting import identifiers, separate
+from shared.lineage.routines import Routines
 from shared.lineage.splitting import Piece, Splitter
 from shared.lineage.statements import Statements
 from shared.lineage.tables import HOLE, Names, Ref, Tables
@@ -35,10 +36,6 @@ from shared.lineage.words import QUIET, READ, ROUTINES, word
 MAX_TEXT = 2 * 1024 * 1024
 #: bodies within bodies: DO $$ .. EXECUTE $q$ .. $q$ .. $$
 MAX_BODIES = 3
-
-_TRIGGER = re.compile(
-    r"\bTRIGGER\b[^;]{1,400}?\bON\s+([\w.]+)[^;]{0,400}?\bEXECUTE\s+(?:FUNCTION|PROCEDURE)\s+([\w.]+)", re.IGNORECASE
-)
 
 
 class Script:
@@ -61,17 +58,16 @@ class Script:
         self.parsing = Parsing(self.name, self.dialect)
         self.procedural = Procedural(self)
         self.statements = Statements(self)
+        self.routines = Routines(self)
         self.deadline = time.monotonic() + budget_seconds
         self.is_tsql = self.name in ("tsql", "fabric")
         self.is_plpgsql = self.name in ("postgres", "redshift", "")
         self.routine: Header | None = None
         self.session: dict[str, Temp] | None = None
-        self.triggers: list[tuple[str, str]] = _TRIGGER.findall(sql) if "TRIGGER" in sql[:MAX_TEXT].upper() else []
         self.silent = False
         self.capture: list[Relation] | None = None  # rows that INSERT .. EXEC takes
         self.bodies = Bodies(self.names)
         self.memory.missing = self._read_ahead
-        self.parameters = 0
         self.prepared: dict[str, list[Token]] = {}
         self.imported: Ref | None = None  # Teradata's clients: the file that is read,
         self.exported: Ref | None = None  # and the one that queries go to
@@ -121,13 +117,14 @@ class Script:
             procedural = head is not None or level > 0 or bool(piece.path) or self.name in ("oracle", "snowflake")
             self._safely(piece, Place(head, (*path, *piece.path), text, offset, level, procedural))
         if routine is None and level == 0:
+            self.routines.within(None, ())
             self.findings.ends = splitter.ends
 
     def _safely(self, piece: Piece, place: Place) -> None:
         line = piece.tokens[0].line + place.offset
         known = self.names.unknown
         try:
-            self._piece(Piece(piece.tokens, piece.control, place.routine), place)
+            self._piece(piece._replace(routine=place.routine), place)
         except (IndexError, ValueError):  # it ends before what its words promise
             self.findings.problem(line, "the statement breaks off; not read", place.routine)
         except Exception as error:  # noqa: BLE001  whatever odd text does to us or to sqlglot, the rest goes on
@@ -173,6 +170,7 @@ class Script:
             return False
         body.is_read = True
         kept, temps, routine = self.memory.frame(), dict(self.memory.temps), self.routine
+        around = self.routines.aside()
         flags, rows = (self.silent, self.capture, self.findings.quiet), self.memory.last_rows
         here = self.memory.variables.here
         self.silent, self.capture, self.findings.quiet = False, None, 0
@@ -180,6 +178,7 @@ class Script:
             place = Place(body.header, piece.path, body.text, body.offset, 0, True)
             self._safely(piece, place)
         self.silent, self.capture, self.findings.quiet = flags
+        self.routines.back(around)
         self.memory.restore(kept)
         self.memory.at(here)
         self.memory.temps.clear()
@@ -187,20 +186,9 @@ class Script:
         self.memory.last_rows, self.routine = rows, routine
         return name in self.memory.functions or name in self.memory.results
 
-    def result(self, routine: Header, value: Value) -> None:
-        """What RETURN gives back."""
-        name = RESULT
-        if not self.findings.quiet:
-            if routine.kind != "FUNCTION":
-                return
-            name = str(self.names.routine(routine.name)).casefold().split(".")[-1]
-            self.memory.results[name] = merged([self.memory.results.get(name, {}), self.memory.follow(value)])
-        else:
-            self.memory.variables.assign(name, self.memory.follow(value), ())
-
     def again(self, tokens: list[Token], place: Place) -> None:
         """Read some tokens as a statement of their own."""
-        self._piece(Piece(tokens, False, place.routine), place)
+        self._piece(Piece(tokens, False, place.routine, (), self.routines.inside), place)
 
     def _piece(self, piece: Piece, place: Place) -> None:
         self.memory.at(place.path)
@@ -212,18 +200,11 @@ class Script:
             self._leave()
         if piece.routine is not None and piece.routine is not self.routine:
             self.routine = piece.routine
-            self.memory.enter(piece.routine.parameters)
             if self.is_tsql:
                 self._set_aside()
-            if piece.routine.returns and piece.routine.returns[0].text == "@":  # T-SQL: RETURNS @t TABLE (..)
-                self.declare_table(piece.routine.returns[1].text, piece.routine.returns)
-            self._called_by_trigger(piece.routine)
-            if piece.routine.kind == "TRIGGER":
-                self._triggered(piece.routine)
-        if piece.routine is not None and len(piece.routine.parameters) != self.parameters:
-            self.parameters = len(piece.routine.parameters)
-            for name in piece.routine.parameters:
-                self.memory.variables.setdefault(name.lower(), {})
+            self.routines.within(piece.routine, piece.locals)
+        elif place.bodies == 0 and not self.findings.quiet:
+            self.routines.within(piece.routine, piece.locals)
         tokens = engines.rewritten(tokens, self.name)
         if self.name == "snowflake" and any(word(t) == "IDENTIFIER" for t in tokens):
             tokens = identifiers(tokens, self.memory.texts)
@@ -273,19 +254,6 @@ class Script:
             self.memory.temps.update({**self.session, **shared})
             self.session = None
 
-    def _called_by_trigger(self, routine: Header) -> None:
-        """PostgreSQL: a trigger function's rows are those of the table whose trigger calls it."""
-        name = str(self.names.routine(routine.name)).lower()
-        for table, function in self.triggers:
-            if function.lower() in (name, name.rsplit(".", 1)[-1]) or name.endswith("." + function.lower()):
-                self.rows_of(self.names.of_text(table), ("new", "old"))
-
-    def _triggered(self, routine: Header) -> None:
-        """NEW, OLD, inserted and deleted are rows of the trigger's table."""
-        ref = self.names.of_tokens(routine.table)
-        if ref is not None:
-            self.rows_of(ref, ("new", "old", "inserted", "deleted"))
-
     def rows_of(self, ref: Ref, names: tuple[str, ...]) -> None:
         """The names of a table's rows in its trigger or rule."""
         rows = self.memory.relation(ref) or Relation(ref=ref, is_open=True)
@@ -311,7 +279,9 @@ class Script:
             inner = balanced(tokens[i:]) if tokens[i - 1].text == "(" else tokens[i:]
             self.rows(inner, place)
             return
-        if first == "PERFORM" and "FROM" in words:
+        if first == "PERFORM" and "FROM" not in words and len(tokens) > 1:
+            self.routines.call(tokens[1:], place)
+        elif first == "PERFORM" and "FROM" in words:
             self.rows([instead(tokens[0], TokenType.SELECT), *tokens[1:]], place)
         elif (
             piece.routine is None and not place.procedural and first not in ("DECLARE", "SET", "RETURN", "OPEN", "LET")
@@ -355,14 +325,6 @@ class Script:
         ref = Ref(TableName((f"@{name}",)), temporary=True)
         at = next(i for i, t in enumerate(tokens) if t.text == "(")
         self.memory.define(ref, definitions.columns(balanced(tokens[at + 1 :]), self.names), temporary=True)
-
-    def returns(self, routine: Header, rows: Relation) -> None:
-        """Rows that calling a routine gives."""
-        name = str(self.names.routine(routine.name)).casefold().split(".")[-1]
-        if routine.returns and word(routine.returns[0]) == "TABLE":
-            rows = rows.renamed(definitions.columns(routine.returns[2:], self.names) or [])
-        self.memory.functions[name] = self.memory.followed(rows)
-        self.findings.returned(routine, rows)
 
     def moves(self, kind: str, inputs: list[Ref], outputs: list[Ref], place: Place, line: int) -> None:
         """A statement that moves whole tables; columns keep their names where they are known."""

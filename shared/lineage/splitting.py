@@ -33,12 +33,14 @@ class Piece(NamedTuple):
     """One statement (`control` False) or one condition or loop head, and the routine whose body it stands in.
 
     path: numbers of the blocks and branches around it; a branch that is not on the path may not have run.
+    locals: the routines within the package or routine that it stands in, outermost first.
     """
 
     tokens: list[Token]
     control: bool
     routine: Header | None
     path: tuple[int, ...] = ()
+    locals: tuple[Header, ...] = ()
 
 
 class Splitter:
@@ -54,6 +56,7 @@ class Splitter:
         self.headers = Headers(tokens, self.words)
         self.routine: Header | None = None
         self.blocks = 0  # open BEGINs of the routine
+        self.locals: list[tuple[Header, int]] = []  # local routines that are open, and the level of their blocks
         self.inner = 0  # routines within the routine, whose END does not end it
         self.path: list[int] = []  # T-SQL: 0 for a block that always runs
         self.branches = 0
@@ -100,10 +103,11 @@ class Splitter:
                 start, i = i, self._enter(header, i)
                 self.heads[id(header)] = self.tokens[start:i]
                 continue
-            if not self.tsql and self._at(i) in ("PROCEDURE", "FUNCTION") and self.routine is not None:
+            if not self.tsql and self._at(i) in ("PROCEDURE", "FUNCTION"):
                 i = self._nested(i)
                 continue
             routine = self.routine
+            inside = tuple(h for h, _ in self.locals)
             path = tuple(p for p in self.path if p)
             if before and self.tsql and self._at(i) not in BLOCKS:  # T-SQL: IF .. one statement
                 path = (*path, self._arm())
@@ -111,7 +115,7 @@ class Splitter:
             if routine is not None and i > self.start:
                 self.ends[id(routine)] = (routine, self.tokens[(end if self._at(end) == "GO" else i) - 1].end)
             if end > self.start:
-                yield Piece(self.tokens[self.start : end], self.control, routine, path)
+                yield Piece(self.tokens[self.start : end], self.control, routine, path, inside)
                 if self.single and not self.control:
                     self.routine, self.single = None, False
             before = (self.control and self._at(end) != "BEGIN") or (self._at(end) == "ELSE" and end < i)
@@ -275,6 +279,8 @@ class Splitter:
         """Step over END and what belongs to it; a routine of any dialect but T-SQL ends with its outermost block."""
         is_last = self.blocks == 0
         self.blocks = max(0, self.blocks - 1)
+        if self.locals and self.locals[-1][1] >= self.blocks:
+            self.locals.pop()
         if self.path:
             self.path.pop()
         i += 1
@@ -315,6 +321,7 @@ class Splitter:
     def _nested(self, i: int) -> int:
         """Step over the header of a routine within a package or a routine; a declaration alone ends with `;`."""
         depth = 0
+        header = self.headers.local(i)
         if self.routine is not None:
             self.routine.parameters.extend(self.headers.parameters(i + 2))
         i += 1
@@ -323,7 +330,8 @@ class Splitter:
             depth += (text == "(") - (text == ")")
             if depth == 0 and self._is_semicolon(i):
                 return i + 1
-            if depth == 0 and self.words[i] in ("IS", "AS"):
+            if depth == 0 and self.words[i] in ("IS", "AS") and self._at(i + 1) not in ("LANGUAGE", "EXTERNAL"):
+                self.locals.append((header, self.blocks))
                 self.inner += self.routine is not None and self.routine.kind != "PACKAGE"
                 return i + 1
             i += 1
@@ -333,7 +341,7 @@ class Splitter:
         """Step over a routine's header to its body; remember the routine."""
         depth, n = 0, len(self.tokens)
         self.routine, self.blocks, self.single, self.inner, self.path = header, 0, False, 0, []
-        self.arms, self.is_else = {}, False
+        self.arms, self.is_else, self.locals = {}, False, []
         i += 1
         while i < n:
             text, w = self.tokens[i].text, self.words[i]

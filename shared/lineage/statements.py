@@ -215,7 +215,7 @@ class Statements:
                 self.findings.returned(place.routine, returned)
                 self.memory.last_query = self.memory.followed(returned)
                 if place.routine is not None:
-                    self.script.returns(place.routine, returned)
+                    self.script.routines.returns(place.routine, returned)
         elif returned is not None:
             returning = statement.args.get("returning")
             into = returning.args.get("into") if returning is not None else None
