@@ -112,6 +112,9 @@ class Calls(Dynamic):
         if name and name[-1].text.lower() == "sp_executesql":
             self._executesql(arguments, tokens[0], place)
             return True
+        if name and name[-1].text.lower() == "sp_xml_preparedocument" and len(arguments) > 1:
+            self.memory.assign(arguments[0].variable, self.value(arguments[1].tokens, place))
+            return True
         if rest[0].text == "@" and len(rest) > 1:  # EXEC @procedure
             known = self.memory.texts.get(rest[1].text.lower()) or ()
             name = self.script.parsing.words(known[-1]) if known else []

@@ -176,9 +176,9 @@ class Cursors:
             rows = self.script.rows(inner, place, returned=True)
             if rows is not None and place.routine is not None:
                 self.script.routines.returns(place.routine, rows)
-        elif len(tokens) > 1 and place.routine is not None and words[1:2] != ["TABLE"]:
+        elif len(tokens) > 1 and (place.routine is not None or self.script.findings.quiet) and words[1] != "TABLE":
             row = self.memory.records.get(tokens[1].text.lower()) if len(tokens) == 2 else None
-            if row is not None and len(row.items) > 1:
+            if row is not None and len(row.items) > 1 and place.routine is not None:
                 self.script.routines.returns(place.routine, row)
             self.script.routines.result(place.routine, self.value(tokens[1:], place))
         elif words[1:2] == ["TABLE"] and place.routine is not None and len(tokens) > 3:

@@ -72,12 +72,13 @@ def read(tokens: list[Token], script: Script, place: Place) -> bool:
         return True
     if first == "RENAME" and script.name in ("mysql", "oracle", "teradata", "clickhouse", "doris"):
         return _rename(tokens, script, place)
-    if first == "EXEC" and any(t.text.lower() == "sp_rename" for t in tokens[:4]):
+    if first in ("EXEC", "EXECUTE") and any(t.text.lower() == "sp_rename" for t in tokens[:6]):
         texts = [t.text for t in tokens if t.token_type.name.endswith("STRING")]
-        if len(texts) == 2:
-            old = _of_text(texts[0])
-            new = Ref(type(old.name)((*old.name.parts[:-1], texts[1])))
-            script.findings.rename(old, new, place, tokens[0].line)
+        if len(texts) == 2 or (len(texts) == 3 and texts[2].upper() == "OBJECT"):
+            old = script.names.of_tokens(script.parsing.words(texts[0]))
+            if old is not None:
+                new = Ref(TableName((*old.name.parts[:-1], texts[1].strip("[]"))))
+                script.findings.rename(old, new, place, tokens[0].line)
         return True
     if first == "EXCHANGE" and script.name == "clickhouse":
         return _exchange_tables(tokens, words, script, place)
@@ -273,7 +274,3 @@ def _use(tokens: list[Token], words: list[str], script: Script) -> bool:
     else:
         script.names.use(database=name[0], reset=True)
     return True
-
-
-def _of_text(text: str) -> Ref:
-    return Ref(TableName(tuple(p.strip("[]") for p in text.split("."))))

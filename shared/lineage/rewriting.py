@@ -172,7 +172,7 @@ def compound(tokens: list[Token]) -> list[Token]:
         if operator and before is not None and token.text == "=" and before.end + 1 == token.start:
             found.pop()
             name: list[Token] = []
-            while found and (not name or name[-1].text in (".", "@") or found[-1].text in (".", "@")):
+            while found and (not name or name[-1].text == "." or found[-1].text in (".", "@")):
                 name.append(found.pop())
             found += [*name[::-1], token]
             if len(name) == 1 and word(tokens[0]) in ("UPDATE", "WITH"):  # the row as it was

@@ -155,14 +155,14 @@ class Routines:
         names = listed or [f.name for f in routine.formals if f.out]
         self.returns(routine, Relation([Column(n, self.memory.variable(n) or {}) for n in names]))
 
-    def result(self, routine: Header, value: Value) -> None:
+    def result(self, routine: Header | None, value: Value) -> None:
         """RETURN of a value: of a scalar function, or of a routine that is read again for a call."""
         value = self.memory.follow(value)
         if self.script.findings.quiet:
             self.memory.variables.assign(RESULT, value, ())
             return
         header = self.inside[-1] if self.inside else routine
-        if header.kind == "FUNCTION":
+        if header is not None and header.kind == "FUNCTION":
             name = header.name[-1].text.casefold()
             self.memory.results[name] = merged([self.memory.results.get(name, {}), value])
 

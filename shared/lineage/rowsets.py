@@ -234,6 +234,9 @@ class Rowsets(Pivots):
             value = derived(value, call)
             return Relation([*self._declared(declared, value)])
         value = derived(self.value(this if isinstance(this, exp.Dot) else call, scope), call)
+        owner = node.args.get("db") if isinstance(node, exp.Table) else None
+        if isinstance(owner, exp.Parameter):  # T-SQL: FROM @x.nodes('/a') AS t(c)
+            value = merged([value, derived(self.value(owner, scope), call)])
         columns = _FUNCTION_COLUMNS.get(name.lower())
         if columns:
             return Relation([Column(c, value if counts else {}) for c, counts in columns.items()], loose=True)

@@ -78,7 +78,7 @@ class Script:
         if len(self.sql) > MAX_TEXT:
             self.findings.problem(1, f"the text is longer than {MAX_TEXT:,} characters; nothing of it was read")
         else:
-            text, self.parsing.known = removed(self.sql, self.name)
+            text, self.parsing.known = removed(self.sql.replace("\ufeff", " "), self.name)  # a byte order mark
             self._text(text, 0, None, 0)
         return self.findings.made()
 

@@ -31,6 +31,7 @@ from shared.lineage.rewriting import compound, opened, prepared
 from shared.lineage.skimming import skimmed
 from shared.lineage.tables import HOLE, Ref, Tables, tables_of
 from shared.lineage.tokens import instead, named, variables
+from shared.lineage.transact import rewritten
 from shared.lineage.updates import Write
 from shared.lineage.vendors import reworded, without_error_log
 from shared.lineage.words import word
@@ -71,7 +72,7 @@ class Statements:
             tokens, given, into = without_returning(tokens)
             targets = targets or into
         if tsql:
-            tokens = opened(compound(self._composed(tokens, place)), self.parsing.words)
+            tokens = opened(compound(rewritten(self._composed(tokens, place))), self.parsing.words)
         tokens = condensed(tabled(reworded(prepared(without_position(tokens)))))
         tokens, rejected = without_error_log(tokens)
         reason = too_deep(tokens)

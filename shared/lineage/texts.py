@@ -70,6 +70,8 @@ class Texts:
         """The texts of a parsed expression."""
         if isinstance(node, (exp.Paren, exp.Alias, exp.Cast, exp.TryCast, exp.Trim)):
             return self.constant(node.this)
+        if isinstance(node, exp.Convert):
+            return self.constant(node.expression)
         if isinstance(node, (exp.Literal, exp.National, exp.RawString)):
             return (str(node.this),)
         if isinstance(node, exp.Column) and self.script.name in ("tsql", "fabric", "mysql"):
@@ -164,8 +166,15 @@ class Texts:
         """A word for a part that is not constant. Where it may be a name or a value, only a number is surely one."""
         if is_value is None:
             inner = node
-            while isinstance(inner, (exp.Cast, exp.TryCast, exp.Paren, exp.Coalesce)):
-                inner = inner.this
+            while True:
+                if isinstance(inner, (exp.Cast, exp.TryCast, exp.Paren, exp.Coalesce)):
+                    inner = inner.this
+                elif isinstance(inner, exp.Convert):
+                    inner = inner.expression
+                elif isinstance(inner, exp.Anonymous) and inner.name.upper() in _SAME and inner.expressions:
+                    inner = inner.expressions[0]
+                else:
+                    break
             is_value = isinstance(inner, (exp.Column, exp.Parameter)) and inner.name.lower() in self.memory.numbers
         self.memory.holes += 1
         if self.memory.holes > MAX_HOLES:

@@ -54,6 +54,7 @@ class Writes(Updates):
                 if ref is not None:
                     temporary = ref.temporary or bool(into.args.get("temporary"))
                     return Effect([*found, Write(Ref(ref.name, temporary), rows, creates=True)])
+                return Effect(found)  # in dynamic SQL, a table whose name is not known
             return Effect(found, rows)
         writes, returned = self._dml(statement, scope, logs)
         return Effect([*found, *writes], returned)
