@@ -84,7 +84,9 @@ def with_lineage(record: Process, read: Read) -> Process:
     if read.unknown:
         properties = {**properties, "columns_unknown": unknown_text(read.unknown)}
     inputs = record.inputs or tuple(server.at(*table.parts) for table in found.inputs)
-    outputs = record.outputs or tuple(server.at(*table.parts) for table in found.outputs)
+    shares = [share for share in (found.main, *found.routines) if share is not None]
+    filled = {table for share in shares for table in share.outputs}  # without what is only defined, or temporary
+    outputs = record.outputs or tuple(server.at(*table.parts) for table in found.outputs if table in filled)
     return msgspec.structs.replace(
         record,
         inputs=inputs,

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from shared.lineage.script import Script
 
 _TEMPORARY = frozenset({"TEMP", "TEMPORARY", "VOLATILE"})
+#: what may stand between CREATE and TABLE
+_MODIFIERS = frozenset(
+    {
+        *_TEMPORARY, "OR", "REPLACE", "GLOBAL", "LOCAL", "PRIVATE", "TRANSIENT", "UNLOGGED", "EXTERNAL", "FOREIGN",
+        "MULTISET", "SET", "HYBRID", "ICEBERG", "DYNAMIC", "STREAMING", "LIVE", "COLUMN", "ROW", "MANAGED", "SNAPSHOT",
+        "IMMUTABLE", "BLOCKCHAIN", "SHARDED", "DUPLICATED", "VIRTUAL", "FACT", "DIMENSION", "REFERENCE", "ROWSTORE",
+        "NO", "FALLBACK", "QUEUE", "TRACE", "",
+    }
+)  # fmt: skip
 
 
 def columns(tokens: list[Token], names: Names) -> list[str] | None:
@@ -54,11 +63,17 @@ def read(tokens: list[Token], script: Script, place: Place) -> bool:
         return (
             _wrapped(tokens, words, script, place)
             or _rule(tokens, words, script, place)
-            or _create(tokens, words, script)
+            or _create(tokens, words, script, place)
         )
     if words[:3] == ["ALTER", "SESSION", "SET"] and words[3:4] == ["CURRENT_SCHEMA"]:
         last = tokens[-1]
         script.names.use(schema=script.names.folded(last.text, quoted=last.token_type.name == "IDENTIFIER"))
+        return True
+    if first == "DROP" and words[1:2] == ["TABLE"]:
+        at = 4 if words[2:4] == ["IF", "EXISTS"] else 2
+        ref = script.names.of_tokens(name_at(tokens, at)[0]) if at < len(tokens) else None
+        if ref is not None:
+            script.findings.dropped_table(ref)
         return True
     if first == "ALTER" and words[1:2] == ["TABLE"]:
         return _alter(tokens, words, script, place)
@@ -70,7 +85,7 @@ def read(tokens: list[Token], script: Script, place: Place) -> bool:
             to = type(old_.name)((*old_.name.parts[:-1], new_[-1].text))
             script.findings.rename(old_, Ref(to), place, tokens[0].line)
         return True
-    if first == "RENAME" and script.name in ("mysql", "oracle", "teradata", "clickhouse", "doris"):
+    if first == "RENAME" and "TO" in words:
         return _rename(tokens, script, place)
     if first in ("EXEC", "EXECUTE") and any(t.text.lower() == "sp_rename" for t in tokens[:6]):
         texts = [t.text for t in tokens if t.token_type.name.endswith("STRING")]
@@ -129,7 +144,7 @@ def _rule(tokens: list[Token], words: list[str], script: Script, place: Place) -
     return True
 
 
-def _create(tokens: list[Token], words: list[str], script: Script) -> bool:
+def _create(tokens: list[Token], words: list[str], script: Script, place: Place) -> bool:
     if "SYNONYM" in words[1:5] and "FOR" in words:
         name, _ = name_at(tokens, words.index("SYNONYM") + 1)
         target, _ = name_at(tokens, words.index("FOR") + 1)
@@ -137,7 +152,7 @@ def _create(tokens: list[Token], words: list[str], script: Script) -> bool:
         if synonym is not None and meant is not None:
             script.names.synonyms[str(synonym.name).casefold()] = meant.name
         return True
-    if "TABLE" not in words[1:7]:
+    if "TABLE" not in words[1:7] or not _MODIFIERS.issuperset(words[1 : words.index("TABLE")]):
         return False
     at = words.index("TABLE") + 1
     while at < len(words) and words[at] in ("IF", "NOT", "EXISTS"):
@@ -151,8 +166,10 @@ def _create(tokens: list[Token], words: list[str], script: Script) -> bool:
     if (all_words & {"SELECT", "CLONE", "AS", "WITH"} and _has_query(tokens[end:])) or "CLONE" in all_words:
         return False
     like = next((i for i in range(end, min(len(tokens), end + 3)) if word(tokens[i]) == "LIKE"), 0)
+    source = script.names.of_tokens(name_at(tokens, like + 1)[0]) if like else None
+    if not temporary:
+        script.findings.defined(ref, source, place, tokens[0].line)
     if like:
-        source = script.names.of_tokens(name_at(tokens, like + 1)[0])
         script.memory.define(ref, script.memory.columns_of(source) if source else None, temporary=temporary)
     elif end < len(tokens) and tokens[end].text == "(":
         script.memory.define(ref, columns(balanced(tokens[end + 1 :]), script.names), temporary=temporary)

@@ -24,6 +24,7 @@ _READERS: dict[str, Callable[[list[Token], Script, Place], bool]] = {
     "hive": lakehouse.read,
     "spark": lakehouse.read,
     "databricks": lakehouse.read,
+    "": lakehouse.read,
 }
 
 #: one statement as several
@@ -31,6 +32,7 @@ _SEVERAL: dict[str, Callable[[list[Token]], list[list[Token]]]] = {
     "hive": hive.single,
     "spark": hive.single,
     "databricks": hive.single,
+    "": hive.single,
     "sqlite": by_conflict,
     "duckdb": by_conflict,
 }

@@ -63,7 +63,16 @@ class Findings:
     def report(self, token: Token, reason: str, place: Place) -> None:
         self.problem(token.line + place.offset, reason, place.routine)
 
-    def keep(self, tables: Tables, edges: list[Edge], reasons: list[str], place: Place, line: int) -> None:
+    def keep(
+        self,
+        tables: Tables,
+        edges: list[Edge],
+        reasons: list[str],
+        place: Place,
+        line: int,
+        returned: Relation | None = None,
+    ) -> None:
+        """A statement's tables and edges; `returned`: the rows of a bare query, columns of a table without a name."""
         memory = self.memory
         for reason in reasons:
             self.problem(line, reason, place.routine, "columns")
@@ -71,6 +80,14 @@ class Findings:
             return
         inputs, outputs = tuple(r.name for r in tables.inputs), tuple(r.name for r in tables.outputs)
         if not self.quiet:
+<<<<<<< HEAD
+=======
+            own = Columns(self.texts)
+            for ref, column, value in edges:
+                own.add(ref, column, value)
+            for c in returned.columns() if returned is not None else ():
+                own.add(Ref(TableName(())), c.name, c.value)
+>>>>>>> 6994499 (Lineage of short statements: dialect names, semi joins, created tables, what a session leaves behind)
             problems = tuple(Problem(f"line {line}", reason, "columns") for reason in reasons)
             self.statements.append((Statement(tables.kind, inputs, outputs, line, (), problems), edges))
         marked = Tables(
@@ -78,8 +95,23 @@ class Findings:
             tuple(Ref(r.name, memory.is_temporary(r)) for r in tables.inputs),
             tuple(Ref(r.name, memory.is_temporary(r)) for r in tables.outputs),
         )
-        followed = [(ref, column, memory.follow(value)) for ref, column, value in edges if not memory.is_temporary(ref)]
+        followed = [(Ref(r.name, memory.is_temporary(r)), column, memory.follow(value)) for r, column, value in edges]
         self.entries.append((Entry(marked, followed), place.routine))
+
+    def defined(self, ref: Ref, like: Ref | None, place: Place, line: int) -> None:
+        """CREATE TABLE without rows, which counts in a script that moves none; like: whose columns it takes."""
+        tables = Tables("CREATE TABLE", (like,) if like is not None else (), (ref,))
+        if not self.quiet:
+            inputs = tuple(r.name for r in tables.inputs)
+            self.statements.append(Statement(tables.kind, inputs, (ref.name,), line + place.offset))
+            self.entries.append((Entry(tables, [], defines=True), place.routine))
+
+    def dropped_table(self, ref: Ref) -> None:
+        """A table that was only defined leaves nothing behind."""
+        key = self.names.key(ref)
+        self.entries = [
+            (e, r) for e, r in self.entries if not (e.defines and self.names.key(e.tables.outputs[0]) == key)
+        ]
 
     def rename(self, old: Ref, new: Ref, place: Place, line: int, *, swap: bool = False) -> None:
         if self.quiet:
@@ -95,10 +127,19 @@ class Findings:
 
     def made(self) -> ScriptLineage:
         everything, shares = Flow(self.names, self.texts), dict[int, Flow]()
+<<<<<<< HEAD
         self.memory.passed.bind()
         for known, routine in self.entries:
             entry = known._replace(edges=self._resolved(known.edges)) if self.memory.passed.used else known
             everything.add(entry)
+=======
+        moves = any(not entry.defines for entry, _ in self.entries)
+        for entry, routine in self.entries:
+            if not (entry.defines and moves):
+                everything.add(entry)
+            if entry.defines:
+                continue
+>>>>>>> 6994499 (Lineage of short statements: dialect names, semi joins, created tables, what a session leaves behind)
             shares.setdefault(id(routine) if routine else 0, Flow(self.names, self.texts)).add(entry)
         if self.dropped:
             more = f"{self.dropped} more problems are not listed"
@@ -107,15 +148,24 @@ class Findings:
             self._routine(header, end, shares.get(key, Flow(self.names, self.texts)))
             for key, (header, end) in self.ends.items()
         ]
+        returned = self._returned(0)
+        if not everything.outputs and 0 not in self.last_returned and not self.ends:
+            everything.left()
+        columns = everything.columns.made()
         return ScriptLineage(
             inputs=tuple(everything.inputs.values()),
             outputs=tuple(everything.outputs.values()),
+<<<<<<< HEAD
             columns=everything.columns.made(),
             statements=tuple(self._statement(s, edges) for s, edges in self.statements),
+=======
+            columns=columns if everything.outputs else returned,
+            statements=tuple(self.statements),
+>>>>>>> 6994499 (Lineage of short statements: dialect names, semi joins, created tables, what a session leaves behind)
             problems=tuple(p for p, _ in self.problems),
             routines=tuple(routines),
             main=self._routine(None, len(self.sql), shares[0]) if 0 in shares else None,
-            returned=self._returned(0),
+            returned=returned,
             dialect=self.dialect,
         )
 

@@ -14,12 +14,16 @@ Edge = tuple[Ref, str, Value]
 
 
 class Entry(NamedTuple):
-    """One statement's share. renames: (table, new name), swapped where `swap`."""
+    """One statement's share. renames: (table, new name), swapped where `swap`.
+
+    defines: a table that is made without rows.
+    """
 
     tables: Tables
     edges: list[Edge]
     renames: tuple[Ref, Ref] | None = None
     swap: bool = False
+    defines: bool = False
 
 
 class Texts:
@@ -88,6 +92,7 @@ class Flow:
         self.inputs: dict[str, TableName] = {}
         self.outputs: dict[str, TableName] = {}
         self.behind: dict[str, dict[str, TableName]] = {}  # temporary table -> what fed it
+        self.unread: dict[str, tuple[TableName, list[Edge]]] = {}  # temporary table that nothing has read yet
         self.columns = Columns(texts)
 
     def add(self, entry: Entry) -> None:
@@ -98,6 +103,7 @@ class Flow:
         sources: dict[str, TableName] = {}
         for ref in tables.inputs:
             key = self._names.key(ref)
+            self.unread.pop(key, None)
             if key in self.behind:
                 sources.update(self.behind[key])
             elif not ref.temporary:
@@ -107,6 +113,8 @@ class Flow:
             key = self._names.key(ref)
             if ref.temporary or key in self.behind:
                 self.behind.setdefault(key, {}).update(sources)
+                known = self.unread.setdefault(key, (ref.name, []))[1]
+                known += [edge for edge in entry.edges if self._names.key(edge[0]) == key]
             else:
                 self.outputs.setdefault(key, ref.name)
                 kept.append(key)
@@ -123,6 +131,15 @@ class Flow:
                     other = self._names.key(source.ref)
                     if other != self._names.key(ref) and not source.ref.temporary and other not in self.behind:
                         self.inputs.setdefault(other, source.ref.name)
+
+    def left(self) -> None:
+        """A script that writes nothing else: its temporary tables that nobody reads are what it makes."""
+        for key, (name, edges) in self.unread.items():
+            self.outputs[key] = name
+            for source, table in self.behind.get(key, {}).items():
+                self.inputs.setdefault(source, table)
+            for ref, column, value in edges:
+                self.columns.add(ref, column, value)
 
     def _rename(self, old: Ref, new: Ref, *, swap: bool) -> None:
         was, will = self._names.key(old), self._names.key(new)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def read(tokens: list[Token], script: Script, place: Place) -> bool:
     """Whether the statement was one of these and is done with."""
     words = [word(t) for t in tokens]
-    if words[0] == "CACHE" and "AS" in words:
+    if words[0] == "CACHE" and {"SELECT", "WITH", "FROM", "VALUES"} & set(words):
         return _cached(tokens, words, script, place)
     if words[0] == "APPLY" or (words[0] == "CREATE" and "FLOW" in words[1:4]):
         return _flow(tokens, words, script, place)
@@ -35,13 +35,15 @@ def read(tokens: list[Token], script: Script, place: Place) -> bool:
 
 
 def _cached(tokens: list[Token], words: list[str], script: Script, place: Place) -> bool:
-    """CACHE [LAZY] TABLE t [OPTIONS (..)] AS query: a temporary view."""
-    at = words.index("AS")
+    """CACHE [LAZY] TABLE t [OPTIONS (..)] [AS] query: a temporary view."""
+    at = next(i for i, w in enumerate(words) if w in ("SELECT", "WITH", "FROM", "VALUES"))
     if "TABLE" not in words[:at]:
         return False
+    first = tokens[0]
     name, _ = name_at(tokens, words.index("TABLE") + 1)
-    head = [instead(tokens[0], TokenType.CREATE), instead(tokens[0], TokenType.TEMPORARY)]
-    script.again([*head, instead(tokens[0], TokenType.VIEW), *name, *tokens[at:]], place)
+    head = [instead(first, kind) for kind in (TokenType.CREATE, TokenType.TEMPORARY, TokenType.VIEW)]
+    alias = Token(TokenType.ALIAS, "AS", first.line, first.col, first.start, first.end)
+    script.again([*head, *name, alias, *tokens[at:]], place)
     return True
 
 

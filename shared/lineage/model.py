@@ -53,6 +53,8 @@ class Problem(msgspec.Struct, frozen=True):
 class Statement(msgspec.Struct, frozen=True):
     """One statement that reads or writes tables, as written: temp tables are still there, CTEs and aliases are not.
 
+    columns: of the tables that it writes; of a bare query those that it returns, under a table without parts.
+
     kind: INSERT, UPDATE, DELETE, MERGE, TRUNCATE, SELECT, SELECT INTO, CREATE TABLE, CREATE VIEW, COPY ...
     """
 
@@ -86,6 +88,9 @@ class ScriptLineage(msgspec.Struct, frozen=True):
 
     routines: what the script creates, each with its share; `inputs`, `outputs` and `problems` cover them too.
     main:     the share of what stands outside of all routines; None where nothing does.
+    outputs:  tables that are written; of a script that moves no rows the tables that it creates, of one that only
+              fills temporary tables those that it leaves unread.
+    columns:  of the outputs; of a script without any, those that its last bare query returns.
     returned: columns of the last bare query; their output table has no parts.
     dialect:  the one that was used.
     """

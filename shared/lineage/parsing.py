@@ -14,7 +14,7 @@ from sqlglot.errors import ErrorLevel, ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from shared.lineage.bounds import allowed_nodes, too_deep
-from shared.lineage.dialects import canonical
+from shared.lineage.dialects import canonical, nearest
 from shared.lineage.normalizing import normalized
 from shared.lineage.patterns import without_patterns
 from shared.lineage.pipes import unpiped
@@ -44,19 +44,26 @@ _LITERAL_OR_PARAMETER = re.compile(
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # what it warns of comes back as problems, with a line
 
 
-def dialect_of(name: str) -> tuple[str, Dialect, bool]:
-    """(sqlglot's name, the dialect, whether it is known)."""
+def dialect_of(name: str) -> tuple[str, Dialect, str]:
+    """(sqlglot's name, the dialect, what to say where it is not the one that was asked for)."""
     wanted = canonical(name)
-    known = wanted == "" or Dialect.get(wanted) is not None
-    return (wanted, Dialect.get_or_raise(wanted), True) if known else ("", Dialect.get_or_raise(""), False)
+    if wanted == "" or Dialect.get(wanted) is not None:
+        return wanted, Dialect.get_or_raise(wanted), ""
+    near = nearest(wanted)
+    if near is not None:
+        return near, Dialect.get_or_raise(near), f"no grammar for the dialect {wanted!r}; read as {near}"
+    return "", Dialect.get_or_raise(""), f"unknown dialect {name[:40]!r}; read with the general grammar"
 
 
 @functools.cache
 def tokenizer_of(dialect: str) -> Any:
     """The dialect's tokenizer without its shortcut for commands, which swallows all text up to the next semicolon."""
+    # Athena's own decides by the first statement whether all of a script is Hive's
+    base = Dialect.get_or_raise("trino" if dialect == "athena" else dialect).tokenizer_class
 
-    class Plain(Dialect.get_or_raise(dialect).tokenizer_class):  # type: ignore[misc]
+    class Plain(base):  # type: ignore[misc, valid-type]
         COMMANDS: ClassVar[set[Any]] = set()
+        IDENTIFIERS: ClassVar[list[Any]] = ['"', "`"] if dialect == "athena" else base.IDENTIFIERS
 
     return Plain
 

@@ -155,7 +155,10 @@ class Queries(Rowsets, Expressions, Stars):
             using = [i.name.lower() for i in join.args.get("using") or ()]
             if join.args.get("method") == "NATURAL":
                 using = [c.name.lower() for c in relation.columns() if scope.listed(c.name)]
-            scope.join(alias, relation, using, join.args.get("side") or "")
+            if join.args.get("kind") in ("SEMI", "ANTI") and self.dialect != "clickhouse":
+                scope.hidden[alias.lower()] = relation  # seen by ON only
+            else:
+                scope.join(alias, relation, using, join.args.get("side") or "")
             self.joins(join.this, scope)
         for lateral in node.args.get("laterals") or ():
             scope.add(*self.source(lateral, scope))

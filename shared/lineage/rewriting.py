@@ -51,6 +51,10 @@ def prepared(tokens: list[Token]) -> list[Token]:
     if words[0] == "WITH" and "INSERT" in words and "TABLOCK" in words:
         at = words.index("INSERT")
         return [*tokens[:at], *prepared(tokens[at:])]
+    if words[0] == "INSERT" and "PARTITION" in words[:12]:  # Hive: PARTITION (..) IF NOT EXISTS SELECT
+        at = next((i for i, w in enumerate(words) if w == "IF" and words[i + 1 : i + 3] == ["NOT", "EXISTS"]), 0)
+        if at and tokens[at - 1].text == ")":
+            return [*tokens[:at], *tokens[at + 3 :]]
     if words[0] == "INSERT":  # T-SQL: INSERT t WITH (TABLOCK) (a, b) SELECT
         hint = next(
             (i for i in range(1, min(len(tokens) - 1, 12)) if words[i] == "WITH" and tokens[i + 1].text == "("), 0

@@ -13,6 +13,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from shared.lineage import definitions, engines, loading, teradata
 from shared.lineage.calls import Bodies, Body
 from shared.lineage.clients import removed
+from shared.lineage.dialects import family
 from shared.lineage.environment import Memory, Temp
 from shared.lineage.findings import Findings, Place
 from shared.lineage.flow import Edge
@@ -50,12 +51,13 @@ class Script:
         schemas: Mapping[str, Mapping[str, str]] | Lookup | None,
         budget_seconds: float,
     ) -> None:
-        self.name, self.dialect, known = dialect_of(dialect)
+        grammar, self.dialect, notice = dialect_of(dialect)
+        self.name = family(grammar)
         self.sql = sql
         self.names = Names(self.dialect, self.name, database, schema)
         self.memory = Memory(self.names, schemas)
-        self.findings = Findings(sql, self.name, self.memory)
-        self.parsing = Parsing(self.name, self.dialect)
+        self.findings = Findings(sql, grammar, self.memory)
+        self.parsing = Parsing(grammar, self.dialect)
         self.procedural = Procedural(self)
         self.statements = Statements(self)
         self.routines = Routines(self)
@@ -71,8 +73,8 @@ class Script:
         self.prepared: dict[str, list[Token]] = {}
         self.imported: Ref | None = None  # Teradata's clients: the file that is read,
         self.exported: Ref | None = None  # and the one that queries go to
-        if not known:
-            self.findings.problem(1, f"unknown dialect {dialect!r}; read with the general grammar")
+        if notice:
+            self.findings.problem(1, notice)
 
     def read(self) -> ScriptLineage:
         if len(self.sql) > MAX_TEXT:

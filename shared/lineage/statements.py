@@ -200,7 +200,8 @@ class Statements:
             if any(write.rows.stars()) and not write.copies and not self._is_temporary(write):
                 queries.problem(f"the columns behind * for {write.ref.name} are not known")
             edges += [(write.ref, c.name, c.value) for c in write.rows.columns() if HOLE not in c.name.lower()]
-        self.findings.keep(tables, edges, list(queries.problems), place, line)
+        bare = returned if isinstance(statement, exp.Query) and not writes else None
+        self.findings.keep(tables, edges, list(queries.problems), place, line, bare)
         for write in writes:
             self._remember(write, replaced=supplied is not None)
         if isinstance(statement, exp.Query) and returned is not None:

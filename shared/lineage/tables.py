@@ -21,7 +21,7 @@ _DEFAULT_SCHEMA = {
     "duckdb": "main",
 }
 #: dialects whose names have one level above the table
-_TWO_LEVELS = frozenset({"mysql", "hive", "clickhouse", "teradata", "oracle", "spark", "doris", "starrocks"})
+_TWO_LEVELS = frozenset({"mysql", "hive", "clickhouse", "teradata", "oracle", "spark"})
 #: Spark: SELECT .. FROM parquet.`s3://bucket/path`
 _FILES = frozenset({"parquet", "csv", "json", "orc", "avro", "delta", "text", "binaryfile", "iceberg"})
 #: rows of the statement itself, and tables that hold nothing
@@ -107,6 +107,8 @@ class Names:
         parts = [self.text(table.args.get("catalog")), self.text(table.args.get("db"))]
         if "/" in this.name and (parts[1].lower() in _FILES or (not parts[1] and self._dialect in ("duckdb", "tsql"))):
             return Ref(TableName((this.name,)))
+        if parts == ["", "global_temp"] and self._dialect in ("spark", "databricks"):
+            parts[1] = ""  # CREATE GLOBAL TEMPORARY VIEW v is read as global_temp.v
         parts += [self.text(p) for p in (this.flatten() if isinstance(this, exp.Dot) else [this])]
         if not parts[-1] or self._has_hole(parts):
             return None

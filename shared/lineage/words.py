@@ -66,7 +66,8 @@ INTO_BEFORE = words_in("FROM WHERE GROUP ORDER HAVING LIMIT UNION")
 NOT_COLUMNS = words_in("""
     rownum rowid sysdate systimestamp sysdatetime sysutcdatetime nextval currval sqlcode sqlerrm sqlstate row_count
     current_date current_time current_timestamp current_user session_user localtime localtimestamp default null true
-    false $action connect_by_isleaf connect_by_iscycle _partitiontime _partitiondate tg_op tg_table_name tg_table_schema
+    false $action connect_by_isleaf connect_by_iscycle _partitiontime _partitiondate
+    _table_suffix _file_name tg_op tg_table_name tg_table_schema
     sqlrowcount sqlfound sqlnotfound metadata$action metadata$isupdate metadata$row_id""")
 #: types of numbers: their text is a value without quotes
 NUMBERS = words_in("""

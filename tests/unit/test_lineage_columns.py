@@ -61,7 +61,7 @@ def test_a_star_of_an_unknown_table_is_reported() -> None:
 
 def test_a_bare_query_returns_its_columns() -> None:
     result = analyze("SELECT a AS b FROM s", dialect="postgres")
-    assert result.columns == ()
+    assert result.columns == result.returned == result.statements[0].columns
     (column,) = result.returned
     assert (column.output.table.parts, column.output.column, column.inputs[0].column) == ((), "b", "a")
 

@@ -39,8 +39,20 @@ CREATE VIEW v AS SELECT * FROM a UNION SELECT * FROM b; CREATE MATERIALIZED VIEW
 --> in a, b, v
 --> out v, m
 
---# a definition without a query moves nothing | postgres
-CREATE TABLE a (b int REFERENCES c (b)); CREATE TABLE q (LIKE r); DROP TABLE x; GRANT SELECT ON y TO z;
+--# a definition without a query makes its table, and takes a form from another | postgres
+CREATE TABLE a (b int REFERENCES c (b)); CREATE TABLE q (LIKE r); CREATE TABLE o (p int); DROP TABLE o; GRANT SELECT ON y TO z;
+--> in r
+--> out a, q
+
+--# a table that is made like another and filled has what fills it | postgres
+CREATE TABLE q (LIKE r); INSERT INTO q SELECT * FROM s;
+--> in s
+--> out q
+
+--# a temporary table that nothing reads is what the script makes | postgres
+CREATE TEMP TABLE x AS SELECT a FROM y; ANALYZE x;
+--> in y
+--> out x
 
 --# clone | snowflake
 CREATE TABLE copy CLONE original;
