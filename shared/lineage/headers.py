@@ -23,7 +23,7 @@ class Header(NamedTuple):
     """CREATE PROCEDURE and the like, up to its AS.
 
     kind, name tokens, where its text starts, a trigger's table, names of the parameters, RETURNS TABLE's list, the
-    parameters, names of a trigger's old and new rows (REFERENCING).
+    parameters, names of a trigger's old and new rows (REFERENCING), the LANGUAGE that stands before the body.
     """
 
     kind: str
@@ -34,6 +34,7 @@ class Header(NamedTuple):
     returns: list[Token]
     formals: list[Formal]
     rows: list[str]
+    language: str = ""
 
 
 class Headers:
@@ -72,10 +73,19 @@ class Headers:
                     self._returns(k),
                     self.formals(k),
                     self._referencing(k) if kind == "TRIGGER" else [],
+                    self._language(k),
                 )
             if self.tokens[j].text in ("(", ";") or self.words[j] in ("TABLE", "VIEW", "AS"):
                 return None
         return None
+
+    def _language(self, k: int) -> str:
+        for j in range(k, min(k + 400, len(self.tokens) - 1)):
+            if self.words[j] in ("AS", "IS", "BEGIN") or self._text(j) == ";":
+                break
+            if self.words[j] == "LANGUAGE":
+                return self._text(j + 1).upper()
+        return ""
 
     def _triggering(self, k: int) -> list[Token]:
         """The name after ON in a trigger's header."""

@@ -129,7 +129,7 @@ class Parsing:
         except (TypeError, AttributeError) as error:  # the compiled parser checks types where the other one goes on
             raise ParseError("not understood") from error
         except ParseError as error:
-            if not _is_about_arguments(error) or not self._has_time(tokens) or _loose_joins(tokens) > MAX_LOOSE:
+            if not _is_about_arguments(error) or not self.has_time(tokens) or _loose_joins(tokens) > MAX_LOOSE:
                 raise
         try:
             self._parse(tokens, text, error_level=ErrorLevel.RAISE, max_errors=100)
@@ -141,7 +141,7 @@ class Parsing:
     def _parse(self, tokens: list[Token], text: str, **options: Any) -> list[Any]:
         return list(self.dialect.parser(max_nodes=allowed_nodes(tokens), **options).parse(tokens, text))
 
-    def _has_time(self, tokens: list[Token]) -> bool:
+    def has_time(self, tokens: list[Token]) -> bool:
         """Whether these tokens may be parsed once more."""
         self.again += len(tokens)
         return self.again <= MAX_AGAIN
@@ -174,7 +174,7 @@ class Parsing:
             dialect = Dialect.get_or_raise(name)
             with contextlib.suppress(ParseError, TokenError, ValueError, TypeError, AttributeError):
                 tokens = joined(tokenizer_of(name)(dialect=dialect).tokenize(text), text, self.name, self.known)
-                if not self._has_time(tokens) or too_deep(tokens):
+                if not self.has_time(tokens) or too_deep(tokens):
                     continue
                 parsed = dialect.parser(max_nodes=allowed_nodes(tokens)).parse(tokens, text)
                 if parsed and all(isinstance(s, (exp.Query, exp.DML, exp.Create, exp.Merge)) for s in parsed):

@@ -35,6 +35,8 @@ from shared.lineage.words import QUIET, READ, ROUTINES, word
 
 #: a longer text is a dump, not a script
 MAX_TEXT = 2 * 1024 * 1024
+#: what a routine's LANGUAGE may say for its body to be read
+SQL_LANGUAGES = frozenset({"", "SQL", "PLPGSQL"})
 #: bodies within bodies: DO $$ .. EXECUTE $q$ .. $q$ .. $$
 MAX_BODIES = 3
 
@@ -214,6 +216,11 @@ class Script:
         first = word(tokens[0])
         body = next((t for t in tokens[:2] if t.token_type.name.endswith("STRING")), None)
         if body is not None and body is tokens[0] and not _foreign(tokens):
+            language = piece.routine.language if piece.routine is not None and not place.bodies else ""
+            if language not in SQL_LANGUAGES:
+                if piece.routine is not None and piece.routine.kind == "PROCEDURE":
+                    self.findings.report(body, f"the procedure is written in {language.lower()}; not read", place)
+                return
             if place.bodies < MAX_BODIES:
                 offset = body.line - body.text.count("\n") - 1 + place.offset
                 self._text(body.text, offset, piece.routine, place.bodies + 1, place.path)
@@ -346,7 +353,7 @@ def _foreign(tokens: list[Token]) -> bool:
     words = [word(t) for t in tokens]
     if "LANGUAGE" not in words[:-1]:
         return False
-    return tokens[words.index("LANGUAGE") + 1].text.upper() not in ("SQL", "PLPGSQL")
+    return tokens[words.index("LANGUAGE") + 1].text.upper() not in SQL_LANGUAGES
 
 
 def _makes_data(tokens: list[Token]) -> bool:

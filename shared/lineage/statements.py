@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
@@ -27,6 +28,7 @@ from shared.lineage.model import TableName
 from shared.lineage.parsing import first_error
 from shared.lineage.queries import Queries
 from shared.lineage.relations import Column, Relation, Star
+from shared.lineage.repairing import MAX_TRIES, repaired
 from shared.lineage.rewriting import compound, opened, prepared
 from shared.lineage.skimming import skimmed
 from shared.lineage.tables import HOLE, Ref, Tables, tables_of
@@ -110,8 +112,17 @@ class Statements:
                 with contextlib.suppress(ParseError):
                     parsed = self.parsing.parsed(simple, place.text)
                     error = None
+        if error is not None:
+            for attempt in itertools.islice(repaired(tokens, error), MAX_TRIES):
+                if not self.parsing.has_time(attempt):
+                    break
+                with contextlib.suppress(ParseError, RecursionError):
+                    parsed = self.parsing.parsed(attempt, place.text)
+                    error = None
+                    break
         if error is not None or any(isinstance(s, exp.Command) for s in parsed):
-            other, found = self.parsing.otherwise(place.text[tokens[0].start : tokens[-1].end + 1])
+            text = place.text[tokens[0].start : tokens[-1].end + 1]
+            other, found = self.parsing.otherwise(text) if HOLE not in text else ("", [])
             if found:
                 self.findings.problem(
                     line, f"not understood as {self.name or 'general SQL'}; read as {other}", place.routine
@@ -131,6 +142,8 @@ class Statements:
 
     def _skim(self, tokens: list[Token], line: int, reason: str, place: Place) -> None:
         """The tables of a statement that was not parsed, and why it was not."""
+        if any(HOLE in t.text for t in tokens):
+            reason = "dynamic SQL: its text is not constant"
         tables = skimmed(tokens, self.names)
         if tables is None:
             self.findings.problem(line, f"{reason}; not read", place.routine)

@@ -114,6 +114,8 @@ class Names:
             return None
         if parts[-1].startswith("#"):
             return Ref(TableName((parts[-1],)), temporary=True)
+        if parts[1].lower() == "_session" and self._dialect == "bigquery":  # where its temporary tables live
+            return Ref(TableName((parts[-1],)), temporary=True)
         gap = bool(parts[0]) and not parts[1]  # db..t
         if gap:
             parts[1] = self._schema or _DEFAULT_SCHEMA.get(self._dialect, "")
