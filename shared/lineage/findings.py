@@ -80,16 +80,9 @@ class Findings:
             return
         inputs, outputs = tuple(r.name for r in tables.inputs), tuple(r.name for r in tables.outputs)
         if not self.quiet:
-<<<<<<< HEAD
-=======
-            own = Columns(self.texts)
-            for ref, column, value in edges:
-                own.add(ref, column, value)
-            for c in returned.columns() if returned is not None else ():
-                own.add(Ref(TableName(())), c.name, c.value)
->>>>>>> 6994499 (Lineage of short statements: dialect names, semi joins, created tables, what a session leaves behind)
             problems = tuple(Problem(f"line {line}", reason, "columns") for reason in reasons)
-            self.statements.append((Statement(tables.kind, inputs, outputs, line, (), problems), edges))
+            shown = [(Ref(TableName(())), c.name, c.value) for c in returned.columns()] if returned is not None else []
+            self.statements.append((Statement(tables.kind, inputs, outputs, line, (), problems), [*edges, *shown]))
         marked = Tables(
             tables.kind,
             tuple(Ref(r.name, memory.is_temporary(r)) for r in tables.inputs),
@@ -103,7 +96,7 @@ class Findings:
         tables = Tables("CREATE TABLE", (like,) if like is not None else (), (ref,))
         if not self.quiet:
             inputs = tuple(r.name for r in tables.inputs)
-            self.statements.append(Statement(tables.kind, inputs, (ref.name,), line + place.offset))
+            self.statements.append((Statement(tables.kind, inputs, (ref.name,), line + place.offset), []))
             self.entries.append((Entry(tables, [], defines=True), place.routine))
 
     def dropped_table(self, ref: Ref) -> None:
@@ -127,19 +120,14 @@ class Findings:
 
     def made(self) -> ScriptLineage:
         everything, shares = Flow(self.names, self.texts), dict[int, Flow]()
-<<<<<<< HEAD
         self.memory.passed.bind()
+        moves = any(not entry.defines for entry, _ in self.entries)
         for known, routine in self.entries:
             entry = known._replace(edges=self._resolved(known.edges)) if self.memory.passed.used else known
-            everything.add(entry)
-=======
-        moves = any(not entry.defines for entry, _ in self.entries)
-        for entry, routine in self.entries:
             if not (entry.defines and moves):
                 everything.add(entry)
             if entry.defines:
                 continue
->>>>>>> 6994499 (Lineage of short statements: dialect names, semi joins, created tables, what a session leaves behind)
             shares.setdefault(id(routine) if routine else 0, Flow(self.names, self.texts)).add(entry)
         if self.dropped:
             more = f"{self.dropped} more problems are not listed"
@@ -155,13 +143,8 @@ class Findings:
         return ScriptLineage(
             inputs=tuple(everything.inputs.values()),
             outputs=tuple(everything.outputs.values()),
-<<<<<<< HEAD
-            columns=everything.columns.made(),
-            statements=tuple(self._statement(s, edges) for s, edges in self.statements),
-=======
             columns=columns if everything.outputs else returned,
-            statements=tuple(self.statements),
->>>>>>> 6994499 (Lineage of short statements: dialect names, semi joins, created tables, what a session leaves behind)
+            statements=tuple(self._statement(s, edges) for s, edges in self.statements),
             problems=tuple(p for p, _ in self.problems),
             routines=tuple(routines),
             main=self._routine(None, len(self.sql), shares[0]) if 0 in shares else None,
