@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.lineage.clauses import without_position
-from shared.lineage.relations import Column, Relation, Star
+from shared.lineage.relations import Column, Relation, Star, Value, merged
 from shared.lineage.tokens import balanced, first_name, variables
 from shared.lineage.words import QUERY, word
 
@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
     from shared.lineage.environment import Memory
     from shared.lineage.findings import Place
-    from shared.lineage.relations import Value
     from shared.lineage.script import Script
+
+
+def _whole(item: Star | None) -> Value:
+    """The value behind `SELECT * FROM a_function(..)`: what its arguments hold."""
+    return merged([*(r.whole for r in item.relations if r.whole), {}]) if item is not None else {}
 
 
 class Cursors:
@@ -98,7 +102,7 @@ class Cursors:
         for i, name in enumerate(names):
             item = rows.items[i] if i < len(rows.items) else None
             field = name.lower().split(".")
-            value = item.value if isinstance(item, Column) else {}
+            value = item.value if isinstance(item, Column) else _whole(item)
             if len(field) > 1:
                 record = self.memory.records.get(field[0]) or Relation()
                 self.memory.records[field[0]] = record.with_field(name.split(".")[-1], value)

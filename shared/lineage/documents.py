@@ -18,11 +18,16 @@ MAX_NESTED = 20
 
 def tabled(tokens: list[Token], depth: int = 0) -> list[Token]:
     """The tokens with each of these functions rewritten."""
-    if depth > MAX_NESTED or not any(word(t) in _FUNCTIONS for t in tokens):
+    if depth > MAX_NESTED or not any(word(t) in _FUNCTIONS or word(t) == "UNPIVOT" for t in tokens):
         return tokens
     found: list[Token] = []
     i = 0
     while i < len(tokens):
+        end = _object(tokens, i)
+        if end:
+            found += _unpivoted(tokens[i:end])
+            i = end
+            continue
         if word(tokens[i]) in _FUNCTIONS and i + 1 < len(tokens) and tokens[i + 1].text == "(":
             inner = balanced(tokens[i + 2 :])
             made = _function(tokens[i], inner, depth)
@@ -33,6 +38,23 @@ def tabled(tokens: list[Token], depth: int = 0) -> list[Token]:
         found.append(tokens[i])
         i += 1
     return found
+
+
+def _object(tokens: list[Token], i: int) -> int:
+    """Where Redshift's `UNPIVOT t.object AS value AT attribute` in FROM ends, or 0.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/query-super.html
+    """
+    if word(tokens[i]) != "UNPIVOT" or not i or not (tokens[i - 1].text == "," or word(tokens[i - 1]) == "JOIN"):
+        return 0
+    at = next((j for j in range(i + 2, min(i + 12, len(tokens))) if word(tokens[j]) == "AS"), 0)
+    return at + 4 if at and [word(t) for t in tokens[at + 2 : at + 3]] == ["AT"] and at + 4 <= len(tokens) else 0
+
+
+def _unpivoted(tokens: list[Token]) -> list[Token]:
+    name = tokens[0]
+    head = [named("JSON_TABLE", name), _left(name), *tokens[1:-4], comma(name), _string("$", name)]
+    return [*head, *_columns(name, [tokens[-3], comma(name), tokens[-1]], 0), _right(name), named("unpivoted", name)]
 
 
 def _function(name: Token, inner: list[Token], depth: int) -> list[Token]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: dialects in which the name of a row is a value
 ROWS = frozenset({"postgres", "bigquery", "redshift", "duckdb"})
+#: dialects without lambdas, in which `f(a -> 'b')` is a path into a
+ARROWS = frozenset({"postgres", "redshift", "mysql", "sqlite", "oracle"})
 #: columns and expressions of one statement beyond which only its tables are read
 MAX_STEPS = 400_000
 
@@ -99,6 +101,9 @@ class Expressions:
             elif isinstance(e, exp.Comprehension):
                 bound.update(i.name.lower() for i in (e.args.get("expression"),) if i is not None)
                 stack += [c for k, c in reversed(children(e)) if k != "expression"]
+            elif isinstance(e, exp.Lambda) and self.dialect in ARROWS:
+                found += [self._name([self.names.text(i)], scope) or {} for i in e.expressions]
+                stack.append(e.this)
             elif isinstance(e, exp.Lambda):
                 bound.update(i.name.lower() for i in e.expressions)
                 stack.append(e.this)

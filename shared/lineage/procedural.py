@@ -15,7 +15,7 @@ from shared.lineage.histories import shortened
 from shared.lineage.records import Records
 from shared.lineage.relations import Relation, Value
 from shared.lineage.tables import HOLE
-from shared.lineage.tokens import balanced, first_name, is_assign, parts
+from shared.lineage.tokens import balanced, first_name, is_assign, parts, select
 from shared.lineage.words import QUERY, word
 
 if TYPE_CHECKING:
@@ -61,6 +61,17 @@ class Procedural(Cursors, Calls, Records):
             return True
         if first == "CURSOR" or "CURSOR" in words[1:5]:
             return self.cursor(tokens, words, place)
+        if words[:2] == ["PIPE", "ROW"] and place.routine is not None and len(tokens) > 3:
+            row = self.row(balanced(tokens[3:]), place)
+            if row is not None:
+                self.script.routines.returns(place.routine, row)
+            return True
+        if first == "PERFORM" and len(tokens) > 1:
+            if "FROM" in words:
+                self.script.rows([select(tokens[0]), *tokens[1:]], place)
+            else:
+                self.script.routines.call(tokens[1:], place)
+            return True
         if first == "RETURN":
             return self.returned(tokens, words, place)
         if first in ("SET", "DECLARE", "LET", "DEFAULT"):

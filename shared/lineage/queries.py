@@ -120,7 +120,8 @@ class Queries(Rowsets, Expressions, Stars):
         inner = Scope(scope)
         if isinstance(target, exp.Table):
             inner.add(*self.source(target, inner))
-        for other in [node.args.get("from_"), node.args.get("using")]:
+        using = node.args.get("using")
+        for other in [node.args.get("from_"), *(using if isinstance(using, list) else [using])]:
             if isinstance(other, (exp.From, exp.Table, exp.Subquery)):
                 inner.add(*self.source(other.this if isinstance(other, exp.From) else other, inner))
         returning = node.args.get("returning")

@@ -46,6 +46,10 @@ class Rowsets(Pivots):
     def source(self, node: Any, scope: Scope) -> tuple[str, Relation]:
         """(alias, relation) of a FROM item; joins within it are added to the scope by the caller."""
         alias = node.alias_or_name if isinstance(node, exp.Expression) else ""
+        if isinstance(node, exp.AtIndex) and isinstance(node.this, exp.Alias):  # Redshift: t.array AS x AT i
+            value = derived(self.value(node.this.this, scope), node.this.this)
+            columns: list[Column | Star] = [Column(node.this.alias, value), Column(node.expression.name, {})]
+            return node.this.alias, Relation(columns, whole=value)
         if not alias and _is_parenthesised(node):
             return self._parenthesised(node, scope)
         relation = self._rows(node, scope)

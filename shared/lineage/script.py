@@ -288,13 +288,7 @@ class Script:
             inner = balanced(tokens[i:]) if tokens[i - 1].text == "(" else tokens[i:]
             self.rows(inner, place)
             return
-        if first == "PERFORM" and "FROM" not in words and len(tokens) > 1:
-            self.routines.call(tokens[1:], place)
-        elif first == "PERFORM" and "FROM" in words:
-            self.rows([instead(tokens[0], TokenType.SELECT), *tokens[1:]], place)
-        elif (
-            piece.routine is None and not place.procedural and first not in ("DECLARE", "SET", "RETURN", "OPEN", "LET")
-        ):
+        if piece.routine is None and not place.procedural and first not in ("DECLARE", "SET", "RETURN", "OPEN", "LET"):
             begins = f" that begins with {first[:40]!r}" if first else ""
             self.findings.report(tokens[0], f"a statement{begins} was not understood", place)
 

@@ -365,8 +365,21 @@ class Splitter:
         """`WITH EXECUTE AS OWNER`, or `@p AS int`."""
         return self._at(i - 1) in ("EXECUTE", "EXEC") or (i >= 2 and self.tokens[i - 2].text == "@")
 
+    def _is_type(self, i: int) -> bool:
+        """Oracle: whether RETURN names the type of a function's result, with IS or AS to follow."""
+        depth = 0
+        for j in range(i + 1, min(i + 40, len(self.tokens))):
+            depth += (self._text(j) == "(") - (self._text(j) == ")")
+            if depth < 0 or self._is_semicolon(j):
+                return False
+            if depth == 0 and self.words[j] in ("IS", "AS"):
+                return self._at(j + 1) not in ("NULL", "NOT", "DISTINCT", "TRUE", "FALSE", "UNKNOWN")
+        return False
+
     def _is_body(self, i: int) -> bool:
         """Whether a statement word in a header without AS begins the body: MySQL, SQL/PSM; not `AFTER INSERT ON t`."""
+        if self.words[i] == "RETURN" and self._is_type(i):
+            return False
         return self._at(i - 1) not in (
             "AFTER",
             "BEFORE",
