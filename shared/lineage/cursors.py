@@ -40,7 +40,8 @@ class Cursors:
         if name == "cursor":
             name = first_name(tokens[at + 1 :])
         self.memory.local(name)
-        start = next((i for i in range(at, len(tokens)) if words[i] in QUERY), None)
+        begin = next((i for i in range(at, len(tokens)) if words[i] in ("FOR", "IS", "AS")), at)  # not WITH HOLD
+        start = next((i for i in range(begin, len(tokens)) if words[i] in QUERY), None)
         rows: Relation | None = None
         if start is not None:
             inner = without_position(balanced(tokens[start:]))

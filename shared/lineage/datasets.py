@@ -68,12 +68,16 @@ def named(name: str, arguments: list[list[list[str]]]) -> list[list[str]]:
     if key == "azureblobstorage":
         place = [a[0][0] for a in arguments[:3] if a and a[0]]
         return [["/".join(p.strip("/") for p in place if not _SECRET.search(p))]] if len(place) == 3 else []
+    if key in _TABLES:
+        return [p[0].split(".") if len(p) == 1 else p for p in arguments[0]]
     if key in ("dictionary", "sqlite"):
         return _joined([], arguments[:2])
     return []
 
 
-_ODD = frozenset({"azureblobstorage", "dictionary", "sqlite"})
+#: functions whose first argument is the name of a table, as a text
+_TABLES = frozenset({"table_changes", "query_table"})
+_ODD = _TABLES | frozenset({"azureblobstorage", "dictionary", "sqlite"})
 _NAMES: dict[Any, str] = {
     getattr(exp, kind): name
     for kind, name in (("ReadCSV", "read_csv"), ("ReadParquet", "read_parquet"))

@@ -115,13 +115,14 @@ def read(tokens: list[Token], script: Script, place: Place) -> bool:
 
 
 def _wrapped(tokens: list[Token], words: list[str], script: Script, place: Place) -> bool:
-    """A pipe, task or event is the statement that it runs."""
-    if not {"PIPE", "TASK", "EVENT"} & set(words[1:4]):
+    """A pipe, task, event or alert is the statement that it runs."""
+    if not {"PIPE", "TASK", "EVENT", "ALERT"} & set(words[1:4]):
         return False
+    before = ("THEN",) if "ALERT" in words[1:4] else ("AS", "DO")
     depth = 0
     for i, token in enumerate(tokens):
         depth += (token.text == "(") - (token.text == ")")
-        if depth == 0 and i > 2 and word(token) in ("AS", "DO") and i + 1 < len(tokens):
+        if depth == 0 and i > 2 and word(token) in before and i + 1 < len(tokens):
             script.again(tokens[i + 1 :], place)
             return True
     return False

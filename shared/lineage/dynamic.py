@@ -89,7 +89,7 @@ class Dynamic(Texts):
         if not given:
             return False
         key = f"dbms_sql {given[0][0].text.lower()}"
-        if name in ("PARSE", "EXEC_DDL_STATEMENT"):
+        if name in ("PARSE", "EXEC_DDL_STATEMENT", "SYSEXECSQL"):
             text = self.text(given[1 if name == "PARSE" and len(given) > 1 else 0])
             if text is None:
                 self.script.findings.report(tokens[0], "dynamic SQL: its text is not constant", place)

@@ -26,13 +26,17 @@ def normalized(tree: Any, parse: Parse) -> Any:
     """The tree, changed in place; another one where its root had to change."""
     if not isinstance(tree, exp.Expression):
         return tree
-    for node in list(tree.find_all(exp.Final, exp.Stream, exp.Table)):
-        if not isinstance(node, exp.Table):  # FINAL and STREAM say how to read
+    for node in list(tree.find_all(exp.Final, exp.Stream, exp.Table, exp.TableFromRows)):
+        if isinstance(node, exp.Table):
+            if isinstance(node.this, (exp.Func, exp.Dot, exp.Anonymous)):
+                _function(node, node.this, parse)
+        elif isinstance(node, exp.TableFromRows):
+            if isinstance(node.this, exp.Literal):  # Snowflake: TABLE('a.b')
+                table = exp.Table(alias=node.args.get("alias"))
+                _named(table, node.this.name.split("."))
+                node.replace(table)
+        else:  # FINAL and STREAM say how to read
             node.replace(node.this)
-    for table in list(tree.find_all(exp.Table)):
-        this = table.this
-        if isinstance(this, (exp.Func, exp.Dot, exp.Anonymous)):
-            _function(table, this, parse)
     return tree
 
 

@@ -36,6 +36,8 @@ class Procedural(Cursors, Calls, Records):
         """Whether it was understood."""
         words = [word(t) for t in tokens]
         first = words[0]
+        if first == "CALL" and "SYSEXECSQL" in words[1:4]:  # Teradata: CALL DBC.SysExecSQL(text)
+            return self.packaged(tokens, place)
         if first in ("EXEC", "EXECUTE", "CALL"):
             return self.execute(tokens, words, place)
         if first in ("DBMS_SQL", "DBMS_UTILITY", "SYS") and self.packaged(tokens, place):

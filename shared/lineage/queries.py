@@ -137,6 +137,8 @@ class Queries(Rowsets, Expressions, Stars):
         if args.get("match"):
             matched(self, args["match"], scope)
         self.joins(node, scope)
+        if args.get("connect"):  # the depth of CONNECT BY
+            scope.aliases["level"] = {}
         for window in args.get("windows") or ():
             scope.windows[window.name.lower()] = window
         kind = args.get("kind")

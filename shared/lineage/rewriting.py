@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from sqlglot.tokenizer_core import Token, TokenType
 
+from shared.lineage.tables import HOLE
 from shared.lineage.tokens import balanced, instead, named
 from shared.lineage.words import word
 
@@ -109,29 +110,40 @@ def _upsert(at: Token) -> list[Token]:
 ABBREVIATIONS = {"SEL": TokenType.SELECT, "INS": TokenType.INSERT, "UPD": TokenType.UPDATE, "DEL": TokenType.DELETE}
 
 
-def identifiers(tokens: list[Token], texts: Mapping[str, tuple[str, ...]]) -> list[Token]:
-    """Snowflake's IDENTIFIER('a.b') and IDENTIFIER(:x), where the text is known, as the name that it means."""
+def identifiers(tokens: list[Token], text_of: Callable[[list[Token]], str | None]) -> list[Token]:
+    """IDENTIFIER('a.b'), IDENTIFIER(:x), Snowflake's TABLE(:x), as the name that it means, or one that is not known."""
     found: list[Token] = []
     i = 0
     while i < len(tokens):
         token = tokens[i]
-        if word(token) == "IDENTIFIER" and i + 3 <= len(tokens) and tokens[i + 1].text == "(":
+        is_table = word(token) == "TABLE" and found and (word(found[-1]) in ("FROM", "JOIN") or found[-1].text == ",")
+        if (word(token) == "IDENTIFIER" or is_table) and i + 3 <= len(tokens) and tokens[i + 1].text == "(":
             inner = balanced(tokens[i + 2 :])
-            text: str | None = None
-            if inner and inner[-1].token_type.name.endswith("STRING"):
-                text = inner[-1].text
-            elif inner:
-                text = (texts.get(inner[-1].text.lstrip(":$").lower()) or (None,))[-1]
-            if text:
-                for n, part in enumerate(text.split(".")):
+            bare = inner[1:] if len(inner) == 2 and inner[0].text in (":", "$") else inner
+            if len(bare) == 1 and bare[0].text.startswith("$"):
+                bare = [named(bare[0].text[1:], bare[0])]
+            text = text_of(bare) if bare and not (is_table and len(bare) > 1) else None
+            if text or not is_table:
+                for n, part in enumerate((text or UNKNOWN).split(".")):
                     if n:
                         found.append(Token(TokenType.DOT, ".", token.line, 0, token.start, token.end))
-                    found.append(named(part, token))
+                    found.append(_spelled(part, token))
                 i += len(inner) + 3
                 continue
         found.append(token)
         i += 1
     return found
+
+
+#: a name that is not known
+UNKNOWN = f"{HOLE}0n_"
+
+
+def _spelled(part: str, token: Token) -> Token:
+    quoted = len(part) > 2 and part[0] == part[-1] and part[0] in '"`'
+    if quoted:
+        return Token(TokenType.IDENTIFIER, part[1:-1], token.line, token.col, token.start, token.end)
+    return named(part, token)
 
 
 def opened(tokens: list[Token], tokenize: Callable[[str], list[Token]]) -> list[Token]:

@@ -39,6 +39,8 @@ MAX_TEXT = 2 * 1024 * 1024
 SQL_LANGUAGES = frozenset({"", "SQL", "PLPGSQL"})
 #: bodies within bodies: DO $$ .. EXECUTE $q$ .. $q$ .. $$
 MAX_BODIES = 3
+#: dialects in which an expression may name a table
+_NAMING = frozenset({"snowflake", "databricks", "spark"})
 
 
 class Script:
@@ -210,8 +212,8 @@ class Script:
         elif place.bodies == 0 and not self.findings.quiet:
             self.routines.within(piece.routine, piece.locals)
         tokens = engines.rewritten(tokens, self.name)
-        if self.name == "snowflake" and any(word(t) == "IDENTIFIER" for t in tokens):
-            tokens = identifiers(tokens, self.memory.texts)
+        if self.name in _NAMING and any(word(t) in ("IDENTIFIER", "TABLE") for t in tokens):
+            tokens = identifiers(tokens, self.procedural.text)
         piece = piece._replace(tokens=tokens)
         first = word(tokens[0])
         body = next((t for t in tokens[:2] if t.token_type.name.endswith("STRING")), None)
@@ -343,7 +345,7 @@ def words_of(tokens: list[Token]) -> list[str]:
 
 
 def _foreign(tokens: list[Token]) -> bool:
-    """A routine's body in a language that is not SQL: LANGUAGE c, python, javascript ..."""
+    """A routine's body in a language that is not SQL: LANGUAGE c, python, javascript .. before it or behind it."""
     words = [word(t) for t in tokens]
     if "LANGUAGE" not in words[:-1]:
         return False
@@ -353,4 +355,4 @@ def _foreign(tokens: list[Token]) -> bool:
 def _makes_data(tokens: list[Token]) -> bool:
     """Whether a CREATE can be TABLE .. AS, VIEW .. AS or CLONE; the rest defines and moves nothing."""
     words = {word(t) for t in tokens}
-    return bool(words & {"VIEW", "TABLE"}) and bool(words & {"SELECT", "WITH", "CLONE", "VALUES", "COPY", "FROM"})
+    return bool(words & {"VIEW", "TABLE", "MODEL"}) and bool(words & {"SELECT", "WITH", "CLONE", "VALUES", "COPY", "FROM"})

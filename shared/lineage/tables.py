@@ -138,6 +138,8 @@ class Names:
             return None
         if special:
             return Ref(TableName((f"{special}{parts[-1].lstrip('#@')}",)), temporary=True)
+        if len(parts) == 2 and "/" in parts[1] and parts[0].lower() in _FILES:  # Spark: delta.`/path`
+            return Ref(TableName((parts[1],)))
         parts = [q for p in parts for q in (p.split(".") if self._dialect == "bigquery" else [p]) if q]
         name = TableName(self._qualified(parts))
         return Ref(self.synonyms.get(str(name).casefold(), name))
@@ -233,7 +235,7 @@ def _written(statement: exp.Expression) -> tuple[str, list[exp.Table], bool]:
         case exp.Create():
             kind = (statement.args.get("kind") or "").upper()
             made_of = statement.expression or statement.args.get("clone")
-            if kind not in ("TABLE", "VIEW") or made_of is None:
+            if kind not in ("TABLE", "VIEW", "MODEL") or made_of is None:
                 return "", [], False
             return f"CREATE {kind}", _tables(made(statement)), is_temporary(statement)
         case exp.Query():

@@ -183,7 +183,9 @@ def _routines(tokens: list[Token]) -> list[Token]:
 
 def rewritten(tokens: list[Token]) -> list[Token]:
     """SEL, INS, UPD, DEL in full; without LOCKING .. FOR ACCESS, casts in brackets and what else says how to show."""
-    tokens = _without_locks(tokens)
+    if word(tokens[0]) == "USING":
+        return tokens
+    tokens = _expanded(_without_locks(tokens))
     kind = ABBREVIATIONS.get(word(tokens[0]))
     tokens = [instead(tokens[0], kind), *tokens[1:]] if kind is not None else tokens
     if word(tokens[0]) == "INSERT" and len(tokens) > 2 and word(tokens[1]) != "INTO":
@@ -208,6 +210,8 @@ def rewritten(tokens: list[Token]) -> list[Token]:
         elif w == "RESET" and word(following) == "WHEN":
             i += 1 + len(_window(tokens[i + 1 :]))
             continue
+        elif w in ("ASC", "DESC") and following.text in (",", ")") and _legacy(found):
+            pass  # RANK(a DESC)
         elif w == "WITH" and word(following) == "TIES":
             i += 2
             continue
@@ -230,6 +234,46 @@ def rewritten(tokens: list[Token]) -> list[Token]:
         else:
             found.append(token)
         i += 1
+    return found
+
+
+def _legacy(tokens: list[Token]) -> bool:
+    """Whether the brackets that are open belong to an ordered function of old: RANK(a DESC), CSUM(a, b DESC)."""
+    depth = 0
+    for i in range(len(tokens) - 1, 0, -1):
+        depth += (tokens[i].text == ")") - (tokens[i].text == "(")
+        if word(tokens[i]) in ("ORDER BY", "ORDER", "PARTITION BY") and depth == 0:
+            return False
+        if depth < 0:
+            return word(tokens[i - 1]) in (
+                "RANK",
+                "CSUM",
+                "MAVG",
+                "MSUM",
+                "MDIFF",
+                "MLINREG",
+                "QUANTILE",
+                "PERCENT_RANK",
+            )
+    return False
+
+
+def _expanded(tokens: list[Token]) -> list[Token]:
+    """Without `EXPAND ON period AS p BY ..`; where the query names p, the period stands."""
+    at = next((i for i in range(len(tokens) - 4) if word(tokens[i]) == "EXPAND" and word(tokens[i + 1]) == "ON"), -1)
+    if at < 0:
+        return tokens
+    rest = balanced(tokens[at:])
+    name = next((i for i, t in enumerate(rest) if word(t) == "AS"), 0)
+    if not name or name + 1 >= len(rest):
+        return tokens
+    after = next((i for i in range(name, len(rest)) if word(rest[i]) in ("QUALIFY", "ORDER BY", "UNION")), len(rest))
+    period, alias = rest[2:name], rest[name + 1].text.lower()
+    kept = [*tokens[:at], *rest[after:], *tokens[at + len(rest) :]]
+    found: list[Token] = []
+    for i, t in enumerate(kept):
+        lone = t.text.lower() == alias and kept[i - 1].text != "." and t.token_type.name in ("VAR", "IDENTIFIER")
+        found += period if lone else [t]
     return found
 
 
