@@ -193,6 +193,10 @@ def _doubled(text: str | None) -> str:
     return (text or "").replace("'", "''")
 
 
+#: a name follows these
+_NAMED = frozenset({"INTO", "FROM", "JOIN", "UPDATE", "TABLE", "USING"})
+
+
 def bridged(tokens: list[Token]) -> tuple[list[Token], int]:
     """Tokens of a text with holes: one that stands for a name or a value stays, one that is a whole clause goes.
 
@@ -206,7 +210,8 @@ def bridged(tokens: list[Token]) -> tuple[list[Token], int]:
             continue
         before = found[-1] if found else None
         after = tokens[i + 1] if i + 1 < len(tokens) else None
-        if token.token_type.name == "IDENTIFIER" or (after is not None and after.text == "."):
+        is_name = before is not None and (before.text == "." or word(before) in _NAMED)
+        if token.token_type.name == "IDENTIFIER" or is_name or (after is not None and after.text == "."):
             found.append(token)
         elif before is not None and word(before) == "TOP":
             found.append(Token(TokenType.NUMBER, "1", token.line, token.col, token.start, token.end))
