@@ -9,7 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from shared.records import Address, Query
 
 
 class Case(NamedTuple):
@@ -139,6 +142,57 @@ def _atlas(n: int) -> Callable[[Path], None]:
     return run
 
 
+def _query_history(executions: int, statements: int) -> Callable[[Path], None]:
+    """Executions of statements that differ in layout and values; four of five write, the others only read."""
+
+    def run(folder: Path) -> None:
+        import random
+
+        from shared.job_file import FORMAT, Header, JobFileWriter
+        from shared.records import Address
+
+        random.seed(7)
+        base = Address("postgresql", "crm.internal:5432", (), "server")
+        path = folder / "history.jsonl.gz"
+        with path.open("wb") as out:
+            header = Header(
+                format=FORMAT, connector="postgresql", instance="crm", scope="history", scan="s", part=0, base=base
+            )
+            writer = JobFileWriter(out, header)
+            for i in range(executions):
+                number = i % statements if i < statements else random.randrange(statements)
+                writer.write(_executed(base, number, random.randrange(1_000_000)))
+            writer.close(last=True, parts=1, complete=True)
+        meter = Meter()
+        with meter.running(executions, "executions"):
+            count, assets, _ = _transform([path], folder / "messages")
+        meter.say(f"{statements:,} statements, {assets:,} assets in {count:,} messages")
+
+    return run
+
+
+def _executed(base: Address, number: int, value: int) -> Query:
+    from shared.records import Query
+
+    day = f"2026-{value % 12 + 1:02}-{value % 28 + 1:02}"
+    where = f"o.placed = '{day}' AND o.quantity > {value} AND o.region_{number} IS NOT NULL"
+    joined = f"stage.orders_{number} o JOIN crm.customers c ON c.id = o.customer_id"
+    sql = f"SELECT o.id, c.name, o.total * 2 AS twice FROM {joined} WHERE {where}"
+    if number % 5:
+        sql = f"INSERT INTO mart.sales_{number % 400} (id, name, twice) {sql}"
+    if value % 3 == 0:
+        sql = sql.replace(" FROM ", "\n  from ").replace(" WHERE ", "\n where ")
+    return Query(
+        address=base.at("crm", type="database"),
+        sql=sql,
+        dialect="postgres",
+        default_database="crm",
+        default_schema="public",
+        user=f"user_{value % 40}",
+        time=f"{day}T00:00:00Z",
+    )
+
+
 def _import_app(folder: Path) -> None:
     del folder
     meter = Meter()
@@ -178,6 +232,7 @@ CASES: dict[str, Case] = {
     "records-1m": Case(_flat(1_000_000, 0), ">= 150,000 entities/CPU s, <= 200 MB, constant"),
     "records-columns": Case(_flat(20_000, 12), ">= 150,000 entities/CPU s"),
     "atlas-json-1m": Case(_atlas(1_000_000), "<= 200 MB"),
+    "query-history": Case(_query_history(1_000_000, 10_000), "10,000 parsed, <= 150 MB"),
     "import-function-app": Case(_import_app, "< 1 s"),
     "pyapacheatlas-100k": Case(_pyapacheatlas, "(for comparison)"),
 }

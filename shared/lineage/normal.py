@@ -3,8 +3,8 @@
     statement_key(sql, dialect="tsql")      64 bits that stay when the text is reformatted or run with other values
 
 Layout is whitespace, line ends, comments, upper and lower case of keywords (of all unquoted words, where the dialect's
-names have no case), and the words that may as well be left out: AS, INNER, OUTER, ASC, INTO after INSERT, a semicolon
-at the end. Literals count only where they are more than values: names of files, SQL in text, columns of a PIVOT.
+names have no case), and the words that may as well be left out: AS, INNER, OUTER, ASC, INTO after INSERT and MERGE, a
+semicolon at the end. Literals count only where they are more than values: names of files, SQL in text, columns of a PIVOT.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ _LIST = re.compile(r"\bIN \( \?(?: , \?)+ \)")
 #: where [ ] are quotes of names
 _BRACKETS = frozenset(("tsql", "fabric", "sqlite"))
 _DROPPED = frozenset(("AS", "INNER", "OUTER", "ASC"))
+#: INSERT INTO t, INSERT OVERWRITE TABLE t, MERGE INTO t
+_DROPPED_AFTER = {"INSERT": ("INTO", "TABLE"), "OVERWRITE": ("INTO", "TABLE"), "MERGE": ("INTO",)}
 _SAME = {"!=": "<>", "==": "="}
 #: names of tables differ by case (BigQuery, and MySQL and ClickHouse on most systems)
 _CASE_COUNTS = frozenset(("bigquery", "mysql", "clickhouse"))
@@ -115,7 +117,8 @@ def plain_text(sql: str, dialect: str) -> str:
             parts.append(f"'{text}'" if telling else "?")
         else:
             word = text if kind is TokenType.VAR and cased else text.upper()
-            if word not in _DROPPED and not (word == "INTO" and parts and parts[-1] == "INSERT"):
+            before = parts[-1] if parts else ""
+            if word not in _DROPPED and word not in _DROPPED_AFTER.get(before, ()):
                 parts.append(_SAME.get(word, word))
     while parts and parts[-1] == ";":
         parts.pop()
