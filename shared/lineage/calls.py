@@ -6,7 +6,6 @@ temporary tables of the caller, output parameters, and the rows of INSERT .. EXE
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared.lineage.dynamic import Dynamic
@@ -176,7 +175,7 @@ class Calls(Dynamic):
             or (any(g.texts for g in given) and body.mentions("EXEC", "EXECUTE", "SP_EXECUTESQL"))
             or (bool(temps) and body.uses(temps))
         )
-        late = time.monotonic() > self.script.deadline
+        late = self.script.clock.is_spent()
         if not needed or late or body.is_active or self.deep >= MAX_DEEP or self.calls >= MAX_CALLS:
             return
         self.deep += 1

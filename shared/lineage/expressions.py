@@ -30,6 +30,10 @@ _HOLES = re.compile(HOLE + r"\d+[nv]_")
 _METHODS = frozenset({"value", "query", "exist", "nodes", "modify"})
 
 
+#: sources that are merged in the time of one step
+MERGED = 8
+
+
 class TooMuch(Exception):
     """The statement has more columns than the budget allows."""
 
@@ -135,6 +139,7 @@ class Expressions:
                 stack += [c for _, c in reversed(children(e))]
         if isinstance(node, (exp.Parameter, exp.Placeholder)) and len(found) == 1:
             return found[0]
+        self._count(sum(map(len, found)) // MERGED)
         return derived(merged(found), node) if found else {}
 
     def _literal(self, node: Any) -> Value:
@@ -142,6 +147,7 @@ class Expressions:
         if node is None or HOLE not in node.name:
             return {}
         found = [v for name in _HOLES.findall(node.name) if (v := self.env.variable(name))]
+        self._count(sum(map(len, found)) // MERGED)
         return derived(merged(found), node) if found else {}
 
     def _owner(self, dot: Any, scope: Scope) -> list[str]:

@@ -15,6 +15,8 @@ from shared.lineage.relations import Relation
 from shared.lineage.tables import Ref, Tables
 
 MAX_PROBLEMS = 50
+#: inputs of columns of one script, all statements together; each takes about 1.5 kB
+MAX_EDGES = 150_000
 About = Literal["statement", "columns"]
 
 
@@ -41,6 +43,7 @@ class Findings:
         self.statements: list[tuple[Statement, list[Edge]]] = []
         self.entries: list[tuple[Entry, Header | None]] = []
         self.problems: list[tuple[Problem, Header | None]] = []
+        self.edges = 0
         self.dropped = 0
         self.dropped_about: About = "columns"
         self.ends: dict[int, tuple[Header, int]] = {}
@@ -74,6 +77,10 @@ class Findings:
     ) -> None:
         """A statement's tables and edges; `returned`: the rows of a bare query, columns of a table without a name."""
         memory = self.memory
+        self.edges += sum(len(value) + 1 for _, _, value in edges)
+        if self.edges > MAX_EDGES and edges:
+            self.edges -= sum(len(value) + 1 for _, _, value in edges)
+            edges, reasons = [], ["the script has too many columns; only the statement's tables were read"]
         for reason in reasons:
             self.problem(line, reason, place.routine, "columns")
         if not (tables.inputs or tables.outputs):

@@ -45,10 +45,12 @@ class Columns:
     def __init__(self, texts: Texts) -> None:
         self._texts = texts
         self._found: dict[tuple[str, str], tuple[TableName, str, Value]] = {}
+        self._made: tuple[ColumnLineage, ...] | None = None
 
     def add(self, ref: Ref, column: str, value: Value) -> None:
         if not value:
             return
+        self._made = None
         key = (str(ref.name).casefold(), column.casefold())
         _, _, known = self._found.setdefault(key, (ref.name, column, {}))
         for source, node in value.items():
@@ -67,9 +69,11 @@ class Columns:
                 moved[was, column] = (old.name, text, value)
             else:
                 moved.setdefault((table, column), (name, text, value))
-        self._found = moved
+        self._found, self._made = moved, None
 
     def made(self) -> tuple[ColumnLineage, ...]:
+        if self._made is not None:
+            return self._made
         found = []
         for table, column, value in self._found.values():
             inputs: dict[tuple[str, str], ColumnInput] = {}
@@ -81,7 +85,8 @@ class Columns:
                         source.ref.name, source.column, text, "derivation" if node is not None else "copy"
                     )
             found.append(ColumnLineage(ColumnName(table, column), tuple(inputs.values())))
-        return tuple(found)
+        self._made = tuple(found)
+        return self._made
 
 
 class Flow:

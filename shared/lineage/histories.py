@@ -98,9 +98,9 @@ class Values(History[Value]):
     def merge(self, items: list[Value]) -> Value:
         return merged(items)
 
-    def filled(self) -> set[str]:
-        """Variables that hold any column's value."""
-        return {name for name, items in self._assigned.items() if any(item for _, item in items)}
+    def is_filled(self, name: str) -> bool:
+        """Whether the variable holds any column's value."""
+        return any(item for _, item in self._assigned.get(name, ()))
 
 
 class Texts(History[tuple[str, ...]]):

@@ -198,7 +198,8 @@ class Procedural(Cursors, Calls, Records):
         """The columns whose values an expression holds."""
         names = {t.text.lower() for t in tokens}
         has_query = any(word(t) in QUERY for t in tokens)
-        if not has_query and not (names & self.memory.variables.filled() or names & set(self.memory.records)):
+        filled, records = self.memory.variables.is_filled, self.memory.records
+        if not has_query and not any(filled(n) or n in records for n in names):
             return {}
         rows = self.script.expression(tokens, place)
         columns = list(rows.columns()) if rows is not None else []

@@ -112,6 +112,7 @@ class Queries(Rowsets, Expressions, Stars):
     def _combined(self, left: Relation, right: Relation, operation: Any) -> Relation:
         if isinstance(operation, exp.Except):
             return left
+        self._count(len(left.items) + len(right.items))
         return union(left, right, by_name=bool(operation.args.get("by_name")))
 
     def _returned(self, node: Any, scope: Scope) -> Relation:

@@ -12,15 +12,17 @@ from shared.lineage.words import word
 
 #: rows of an INSERT .. VALUES beyond these many tokens are not parsed
 MANY_ROWS = 2_000
+#: tokens of the arguments of OPENQUERY, OPENROWSET and IDENTIFIER
+MAX_ARGUMENTS = 200
 
 
 def prepared(tokens: list[Token]) -> list[Token]:
     """What the grammar does not know, in words that it does: REPLACE INTO, UPDATE TOP, `a += b`, VALUES record."""
     words = [word(t) for t in tokens]
+    if words[0] == "UPDATE" and words[1:2] == ["OR"]:  # SQLite: UPDATE OR IGNORE t
+        tokens, words = [tokens[0], *tokens[3:]], [words[0], *words[3:]]
     if words[0] == "REPLACE" and words[1:2] == ["INTO"]:
         return [instead(tokens[0], TokenType.INSERT), *tokens[1:]]
-    if words[0] == "UPDATE" and words[1:2] == ["OR"]:  # SQLite: UPDATE OR IGNORE t
-        return prepared([tokens[0], *tokens[3:]])
     if words[0] == "UPDATE" and tokens[1:2] and tokens[1].text == "(":  # Oracle: UPDATE (SELECT ..) SET ..
         query = balanced(tokens[2:])
         rest = tokens[3 + len(query) :]
@@ -38,7 +40,8 @@ def prepared(tokens: list[Token]) -> list[Token]:
         tokens, words = _merge(tokens, words)
     if words[0] in ("INSERT", "UPDATE", "DELETE", "MERGE") and words[1:2] == ["TOP"] and tokens[2:]:
         end = 4 + len(balanced(tokens[3:]))
-        return prepared([tokens[0], *tokens[end + (words[end : end + 1] == ["PERCENT"]) :]])
+        end += words[end : end + 1] == ["PERCENT"]
+        tokens, words = [tokens[0], *tokens[end:]], [words[0], *words[end:]]
     if words[0] == "INSERT" and len(tokens) > MANY_ROWS and "VALUES" in words and "SELECT" not in words:
         rows = words.index("VALUES") + 1  # the first row tells as much about tables as a million
         return [*tokens[: rows + 1], *balanced(tokens[rows + 1 :]), tokens[-1]][:MANY_ROWS]
@@ -118,7 +121,7 @@ def identifiers(tokens: list[Token], text_of: Callable[[list[Token]], str | None
         token = tokens[i]
         is_table = word(token) == "TABLE" and found and (word(found[-1]) in ("FROM", "JOIN") or found[-1].text == ",")
         if (word(token) == "IDENTIFIER" or is_table) and i + 3 <= len(tokens) and tokens[i + 1].text == "(":
-            inner = balanced(tokens[i + 2 :])
+            inner = balanced(tokens[i + 2 : i + MAX_ARGUMENTS])
             bare = inner[1:] if len(inner) == 2 and inner[0].text in (":", "$") else inner
             if len(bare) == 1 and bare[0].text.startswith("$"):
                 bare = [named(bare[0].text[1:], bare[0])]
@@ -154,7 +157,7 @@ def opened(tokens: list[Token], tokenize: Callable[[str], list[Token]]) -> list[
         token = tokens[i]
         w = word(token)
         if w == "OPENQUERY" and i + 3 < len(tokens) and tokens[i + 1].text == "(":
-            inner = balanced(tokens[i + 2 :])
+            inner = balanced(tokens[i + 2 : i + MAX_ARGUMENTS])
             if inner and inner[-1].token_type.name.endswith("STRING"):
                 found.append(tokens[i + 1])
                 query = [t for t in tokenize(inner[-1].text) if t.token_type.name != "SEMICOLON"]
@@ -166,13 +169,13 @@ def opened(tokens: list[Token], tokenize: Callable[[str], list[Token]]) -> list[
                 found.append(tokens[i - 1])
                 continue
         if w == "OPENROWSET" and i + 3 < len(tokens) and tokens[i + 1].text == "(" and word(tokens[i + 2]) == "BULK":
-            inner = balanced(tokens[i + 2 :])
+            inner = balanced(tokens[i + 2 : i + MAX_ARGUMENTS])
             file = next((t for t in inner if t.token_type.name.endswith("STRING")), None)
             if file is not None:
                 found.append(Token(TokenType.IDENTIFIER, file.text, file.line, file.col, file.start, file.end))
                 i += len(inner) + 3
                 if i + 1 < len(tokens) and word(tokens[i]) == "WITH" and tokens[i + 1].text == "(":
-                    i += len(balanced(tokens[i + 2 :])) + 3
+                    i += len(balanced(tokens[i + 2 : i + MAX_ARGUMENTS])) + 3
                 continue
         found.append(token)
         i += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -12,6 +13,9 @@ T = TypeVar("T")
 STACK_BYTES = 256 * 1024 * 1024
 #: shorter text with fewer brackets cannot nest so deep that any stack is too small
 SHORT, FEW = 4_000, 50
+
+#: of the budget, once it is spent: for tables only
+MORE = 0.1
 
 _starting = threading.Lock()
 
@@ -45,3 +49,32 @@ def run(call: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     return results[0]
+
+
+class Clock:
+    """CPU time that one script may take, whichever threads read it: what is found does not depend on the neighbours."""
+
+    def __init__(self, seconds: float) -> None:
+        self._budget = seconds
+        self._end = time.thread_time() + seconds
+
+    def is_spent(self, *, more: bool = False) -> bool:
+        """Whether the budget is used up, or also what is given `more` for tables only."""
+        return time.thread_time() > self._end + (MORE * self._budget if more else 0)
+
+    def run(self, call: Callable[[], T]) -> T:
+        """`call` in a thread with room, on the same clock."""
+        left = self._end - time.thread_time()
+
+        def inside() -> T:
+            nonlocal left
+            self._end = time.thread_time() + left
+            try:
+                return call()
+            finally:
+                left = self._end - time.thread_time()
+
+        try:
+            return run(inside)
+        finally:
+            self._end = time.thread_time() + left

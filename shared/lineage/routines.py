@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from shared.lineage.headers import Header
     from shared.lineage.script import Script
 
-_TRIGGER = re.compile(
-    r"\bTRIGGER\b[^;]{1,400}?\bON\s+([\w.]+)([^;]{0,400}?)\bEXECUTE\s+(?:FUNCTION|PROCEDURE)\s+([\w.]+)", re.IGNORECASE
-)
+_TRIGGER = re.compile(r"\bTRIGGER\b([^;]{1,800})", re.IGNORECASE)
+_ON = re.compile(r"\bON\s+([\w.]+)", re.IGNORECASE)
+_EXECUTES = re.compile(r"\bEXECUTE\s+(?:FUNCTION|PROCEDURE)\s+([\w.]+)", re.IGNORECASE)
 _TRANSITION = re.compile(r"\b(?:OLD|NEW)\s+TABLE\s+(?:AS\s+)?(\w+)", re.IGNORECASE)
 
 
@@ -33,7 +33,7 @@ class Routines:
         self.memory = script.memory
         self.names = script.names
         sql = script.sql
-        self._triggers: list[tuple[str, str, str]] = _TRIGGER.findall(sql) if "TRIGGER" in sql.upper() else []
+        self._triggers = _triggers(sql) if "TRIGGER" in sql.upper() else []
         self._ignored = set(self.names.ignored)
         self._routine: Header | None = None
         self.inside: tuple[Header, ...] = ()
@@ -204,3 +204,14 @@ class Routines:
         target = bare[0].text.lower() if len(bare) == 1 and not bare[0].token_type.name.endswith("STRING") else ""
         value = self.script.procedural.value(part, place) if part else {}
         return Argument(name, self.memory.follow(value), self.memory.records.get(target)), target
+
+
+def _triggers(sql: str) -> list[tuple[str, str, str]]:
+    """(table, what stands after it, the function that its trigger calls), PostgreSQL's."""
+    found = []
+    for head in _TRIGGER.findall(sql):
+        table = _ON.search(head)
+        function = _EXECUTES.search(head, table.end()) if table is not None else None
+        if table is not None and function is not None:
+            found.append((table[1], head[table.end() : function.start()], function[1]))
+    return found

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import re
-import time
 from collections.abc import Iterable, Mapping
 
 from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from shared.lineage import definitions, engines, loading, teradata
+from shared.lineage import definitions, engines, loading, room, teradata
 from shared.lineage.calls import Bodies, Body
 from shared.lineage.clients import removed
 from shared.lineage.dialects import family
@@ -22,8 +21,10 @@ from shared.lineage.lookup import Lookup
 from shared.lineage.model import ScriptLineage, TableName
 from shared.lineage.parsing import Parsing, dialect_of
 from shared.lineage.procedural import Procedural
+from shared.lineage.recovery import cleaned, recovered
 from shared.lineage.relations import Relation, Value
 from shared.lineage.rewriting import identifiers, separate
+from shared.lineage.room import Clock
 from shared.lineage.routines import Routines
 from shared.lineage.splitting import Piece, Splitter
 from shared.lineage.statements import Statements
@@ -34,7 +35,7 @@ from shared.lineage.vendors import without_functions
 from shared.lineage.words import QUIET, READ, ROUTINES, word
 
 #: a longer text is a dump, not a script
-MAX_TEXT = 2 * 1024 * 1024
+MAX_TEXT = 4 * 1024 * 1024
 #: what a routine's LANGUAGE may say for its body to be read
 SQL_LANGUAGES = frozenset({"", "SQL", "PLPGSQL"})
 #: bodies within bodies: DO $$ .. EXECUTE $q$ .. $q$ .. $$
@@ -55,17 +56,19 @@ class Script:
         schemas: Mapping[str, Mapping[str, str]] | Lookup | None,
         budget_seconds: float,
     ) -> None:
+        self.sql, wrong = cleaned(sql, MAX_TEXT)
         grammar, self.dialect, notice = dialect_of(dialect)
         self.name = family(grammar)
-        self.sql = sql
         self.names = Names(self.dialect, self.name, database, schema)
         self.memory = Memory(self.names, schemas)
-        self.findings = Findings(sql, grammar, self.memory)
+        self.findings = Findings(self.sql, grammar, self.memory)
         self.parsing = Parsing(grammar, self.dialect)
         self.procedural = Procedural(self)
         self.statements = Statements(self)
         self.routines = Routines(self)
-        self.deadline = time.monotonic() + budget_seconds
+        self.clock = Clock(budget_seconds)
+        self.is_roomy = room.needed(sql)
+        self.only_tables: bool | None = None  # None: there is time for everything
         self.is_tsql = self.name in ("tsql", "fabric")
         self.is_plpgsql = self.name in ("postgres", "redshift", "")
         self.routine: Header | None = None
@@ -79,13 +82,12 @@ class Script:
         self.exported: Ref | None = None  # and the one that queries go to
         if notice:
             self.findings.problem(1, notice)
+        if wrong:
+            self.findings.problem(1, wrong)
 
     def read(self) -> ScriptLineage:
-        if len(self.sql) > MAX_TEXT:
-            self.findings.problem(1, f"the text is longer than {MAX_TEXT:,} characters; nothing of it was read")
-        else:
-            text, self.parsing.known = removed(self.sql.replace("\ufeff", " "), self.name)  # a byte order mark
-            self._text(text, 0, None, 0)
+        text, self.parsing.known = removed(self.sql.replace("\ufeff", " "), self.name)  # a byte order mark
+        self._text(text, 0, None, 0)
         return self.findings.made()
 
     def _text(self, text: str, offset: int, routine: Header | None, level: int, path: tuple[int, ...] = ()) -> None:
@@ -93,10 +95,11 @@ class Script:
         try:
             tokens = self.parsing.tokens(text)
         except (TokenError, ValueError, RecursionError):  # their texts show the SQL, which may hold a credential
-            self.findings.problem(
-                1 + offset, "cannot be split into words, a quote or comment is probably open; not read", routine
-            )
-            return
+            tokens, unread = recovered(text, self.parsing.tokens)
+            for line in unread:
+                self.findings.problem(
+                    line + offset, "cannot be split into words, a quote or comment is probably open; not read", routine
+                )
         if self.name == "oracle":
             tokens = without_functions(separate(tokens))
         elif self.name == "teradata":
@@ -115,16 +118,22 @@ class Script:
             body = bodies.get(id(piece.routine))
             if body is not None and body.is_read:
                 continue
-            if time.monotonic() > self.deadline:
-                self.findings.problem(
-                    piece.tokens[0].line + offset, "the time budget is spent; from here on nothing was read", head
-                )
+            if self.clock.is_spent() and not self._goes_on(piece.tokens[0].line + offset, head):
                 break
             procedural = head is not None or level > 0 or bool(piece.path) or self.name in ("oracle", "snowflake")
             self._safely(piece, Place(head, (*path, *piece.path), text, offset, level, procedural))
         if routine is None and level == 0:
             self.routines.within(None, ())
             self.findings.ends = splitter.ends
+
+    def _goes_on(self, line: int, routine: Header | None) -> bool:
+        """Whether there is still time to look for tables."""
+        ends = self.clock.is_spent(more=True)
+        if self.only_tables is None or (ends and self.only_tables):
+            rest = "nothing was read" if ends else "only tables were read"
+            self.findings.problem(line, f"the time budget is spent; from here on {rest}", routine)
+            self.only_tables = not ends
+        return not ends
 
     def _safely(self, piece: Piece, place: Place) -> None:
         line = piece.tokens[0].line + place.offset
@@ -160,7 +169,7 @@ class Script:
         self.findings.quiet += 1
         try:
             for piece in body.pieces:
-                if time.monotonic() > self.deadline:
+                if self.clock.is_spent():
                     break
                 inner = Place(place.routine, (*place.path, *piece.path), body.text, body.offset, place.bodies, True)
                 self._safely(piece, inner)
@@ -242,11 +251,15 @@ class Script:
             piece, first = piece._replace(tokens=tokens), "CREATE"
         query = tokens[0].text == "(" and any(word(t) in ("SELECT", "WITH") for t in tokens[1:4])
         if piece.control or not (first in READ or query):
-            self._reads(piece, first, place)
+            if not self.only_tables:
+                self._reads(piece, first, place)
             return
         if first == "CREATE" and not _makes_data(tokens):
             return
-        self.statements.read(tokens, place)
+        if self.only_tables:
+            self.statements.skim(tokens, place)
+        else:
+            self.statements.read(tokens, place)
 
     def _set_aside(self) -> None:
         """T-SQL: temporary tables of the session are not seen where a routine is created, and its own end with it."""
@@ -314,7 +327,13 @@ class Script:
         before, self.silent = self.silent, silent or self.silent
         defaults = self.names.defaults
         self.names.server = remote or self.names.server
-        self._text(text, at.line + place.offset - 1, place.routine, place.bodies + 1, place.path)
+        line = at.line + place.offset - 1
+        if not self.is_roomy and room.needed(text):
+            self.is_roomy = True
+            self.clock.run(lambda: self._text(text, line, place.routine, place.bodies + 1, place.path))
+            self.is_roomy = False
+        else:
+            self._text(text, line, place.routine, place.bodies + 1, place.path)
         if self.is_tsql:  # USE in dynamic SQL ends with it
             self.names.defaults = defaults
         self.silent = before

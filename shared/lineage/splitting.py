@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
 
 
+#: blocks deeper than this are not told apart
+MAX_PATH = 200
+
+
 class Piece(NamedTuple):
     """One statement (`control` False) or one condition or loop head, and the routine whose body it stands in.
 
@@ -158,7 +162,7 @@ class Splitter:
         if w == "CASE":
             if first and not self.tsql:  # the statement CASE .. END CASE of PL/SQL, PL/pgSQL, MySQL
                 self.control, self.kind = True, w
-                self._open()
+                self._open(self._arm())
             else:
                 self.cases += 1
             return None
@@ -173,11 +177,11 @@ class Splitter:
             self._branch()
             return i, i + 1
         if w == "REPEAT" and first and self._text(i + 1) != "(":
-            self._open()
+            self._open(self._arm())
             return i, i + 1
         if w in ("LOOP", "DO", "THEN") and (self.control or first):
             if w == "LOOP" or (w == "THEN" and self.kind == "IF") or (w == "DO" and not self.tsql):
-                self._open()
+                self._open(self._arm())
             elif w == "THEN":
                 self._branch()
             return i, i + 1
@@ -268,10 +272,9 @@ class Splitter:
             self.is_else = False
             return i + 1
         if self.tsql and not (self.control or self.is_else or self._at(i + 1) == "CATCH"):
-            self.blocks += 1
-            self.path.append(0)
+            self._open(0)
         else:
-            self._open()
+            self._open(self._arm())
         self.single = False
         return i + (2 if self._at(i + 1) in ("TRY", "CATCH", "ATOMIC") else 1)
 
@@ -281,7 +284,7 @@ class Splitter:
         self.blocks = max(0, self.blocks - 1)
         if self.locals and self.locals[-1][1] >= self.blocks:
             self.locals.pop()
-        if self.path:
+        if len(self.path) > self.blocks:
             self.path.pop()
         i += 1
         if self.tsql:  # no END IF there: what follows is the next statement
@@ -296,9 +299,10 @@ class Splitter:
             self.routine = None
         return i
 
-    def _open(self) -> None:
+    def _open(self, branch: int) -> None:
         self.blocks += 1
-        self.path.append(self._arm())
+        if self.blocks <= MAX_PATH:
+            self.path.append(branch)
 
     def _arm(self) -> int:
         """A new branch, or after ELSE another one of the same IF."""

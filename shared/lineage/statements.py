@@ -144,15 +144,19 @@ class Statements:
         """The tables of a statement that was not parsed, and why it was not."""
         if any(HOLE in t.text for t in tokens):
             reason = "dynamic SQL: its text is not constant"
+        read = "only its tables were read" if self.skim(tokens, place) else "not read"
+        self.findings.problem(line, f"{reason}; {read}", place.routine)
+
+    def skim(self, tokens: list[Token], place: Place) -> bool:
+        """Keep the tables of a statement without parsing it; whether there are any."""
         tables = skimmed(tokens, self.names)
         if tables is None:
-            self.findings.problem(line, f"{reason}; not read", place.routine)
-            return
-        self.findings.problem(line, f"{reason}; only its tables were read", place.routine)
+            return False
         for ref in tables.outputs:
             if ref.temporary and not self.memory.is_temporary(ref):
                 self.memory.define(ref, None, temporary=True)
-        self.findings.keep(tables, [], [], place, line)
+        self.findings.keep(tables, [], [], place, tokens[0].line + place.offset)
+        return True
 
     def _composed(self, tokens: list[Token], place: Place) -> list[Token]:
         """T-SQL's INSERT over the OUTPUT of another write: that is read first, its rows are a temporary table."""

@@ -105,7 +105,8 @@ class Texts:
         """Texts one after the other, with holes; none where there is no text between them."""
         texts = [self.constant(n) for n in nodes]
         if not any(any(map(str.isalpha, t)) for known in texts for t in known):
-            return _few(["".join(t) for t in itertools.product(*texts)]) if all(texts) else ()
+            combined = itertools.islice(itertools.product(*texts), MAX_TEXTS)
+            return _few(["".join(t) for t in combined]) if all(texts) else ()
         found = [""]
         for node, known in zip(nodes, texts, strict=True):
             found = list(_few([a + b for a in found for b in known or (self.hole(node),)]))
@@ -139,7 +140,8 @@ class Texts:
         if name in ("FORMAT", "FORMAT_STRING", "PRINTF", "FORMATMESSAGE") and first:
             return self._formatted(first, arguments[1:], texts[1:])
         if name == "REPLACE" and len(texts) == 3 and texts[1] is not None:
-            return first.replace(texts[1], texts[2] if texts[2] is not None else self.hole(arguments[2]))
+            new = texts[2] if texts[2] is not None else self.hole(arguments[2])
+            return first.replace(texts[1], new) if first.count(texts[1]) * len(new) <= MAX_DYNAMIC else None
         return None
 
     def _formatted(self, pattern: str, arguments: list[Any], texts: list[str | None]) -> str | None:
