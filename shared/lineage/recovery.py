@@ -17,7 +17,7 @@ MAX_JOINED, MAX_JOINED_CHARACTERS = 12, 20_000
 #: characters that are looked at to tell text from binary data
 SAMPLE = 65_536
 #: words and signs of a text; as tokens they take 170 bytes each
-MAX_WORDS = 800_000
+MAX_WORDS = 1_000_000
 _WORD = re.compile(r"'[^'\n]{0,100}'|\w+|[^\w\s]")
 _CONTROL = re.compile(r"[\x01-\x08\x0e-\x1f\x7f\ufffd]")
 
