@@ -14,7 +14,7 @@ from shared.lineage.headers import Parameter, parameters_of
 from shared.lineage.model import TableName
 from shared.lineage.relations import Relation, Value, union
 from shared.lineage.tables import Ref, Tables
-from shared.lineage.tokens import balanced, parts
+from shared.lineage.tokens import balanced, opens, parts
 from shared.lineage.words import word
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ def _name(tokens: list[Token]) -> tuple[list[Token], int]:
 def _arguments(tokens: list[Token]) -> list[Argument]:
     depth = 0
     for i, t in enumerate(tokens):
-        depth += (t.text == "(") - (t.text == ")")
+        depth += opens(t)
         if depth == 0 and word(t) in ("WITH", "AT") and (i == 0 or tokens[i - 1].text not in ("=", ",", "@")):
             tokens = tokens[:i]
             break

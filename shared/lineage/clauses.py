@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
-from shared.lineage.tokens import balanced, comma, instead
+from shared.lineage.tokens import balanced, comma, instead, opens
 from shared.lineage.words import INTO_BEFORE, word
 
 
@@ -40,7 +40,7 @@ def simplified(tokens: list[Token]) -> list[Token] | None:
     columns: list[Token] = []
     depth, start = 0, 0
     for i in range(end, len(tokens)):
-        depth += (tokens[i].text == "(") - (tokens[i].text == ")")
+        depth += opens(tokens[i])
         after = words[i + 1 : i + 2]
         if (
             depth == 0
@@ -60,7 +60,7 @@ def simplified(tokens: list[Token]) -> list[Token] | None:
         if expected and word(token) not in ("PRIMARY", "CONSTRAINT", "UNIQUE", "FOREIGN", "INDEX"):
             listed += [*([comma(token)] if listed else []), token]
         expected = False
-        depth += (token.text == "(") - (token.text == ")")
+        depth += opens(token)
         expected = token.text == "," and depth == 0
     query = tokens[start + 1 :]
     if query and query[0].text == "(":
@@ -96,7 +96,7 @@ def without_returning(tokens: list[Token]) -> tuple[list[Token], list[Token], li
         return tokens, [], []
     depth = start = at = 0
     for i, token in enumerate(tokens):
-        depth += (token.text == "(") - (token.text == ")")
+        depth += opens(token)
         if depth == 0 and words[i] == "RETURNING":
             start = i
         elif depth == 0 and start and words[i] == "INTO":
@@ -115,7 +115,7 @@ def without_variables(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
         return tokens, []
     depth = 0
     for at, token in enumerate(tokens):
-        depth += (token.text == "(") - (token.text == ")")
+        depth += opens(token)
         if depth == 0 and words[at] == "INTO" and words[at - 1] not in ("INSERT", "MERGE", "REPLACE"):
             break
     else:
@@ -174,7 +174,7 @@ def by_conflict(tokens: list[Token]) -> list[list[Token]]:
     """SQLite's and DuckDB's INSERT with several ON CONFLICT clauses, one for each: the grammar knows one."""
     depth, starts = 0, list[int]()
     for i, t in enumerate(tokens[:-1]):
-        depth += (t.text == "(") - (t.text == ")")
+        depth += opens(t)
         if depth == 0 and word(t) == "ON" and word(tokens[i + 1]) == "CONFLICT":
             starts.append(i)
     if len(starts) < 2:
@@ -188,7 +188,7 @@ def without_position(tokens: list[Token]) -> list[Token]:
     words = [word(t) for t in tokens]
     depth = 0
     for i, token in enumerate(tokens):
-        depth += (token.text == "(") - (token.text == ")")
+        depth += opens(token)
         after = words[i + 1 : i + 3]
         if depth or not i:
             continue
@@ -219,7 +219,7 @@ def output_list(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
     depth = 0
     start = end = 0
     for i, token in enumerate(tokens):
-        depth += (token.text == "(") - (token.text == ")")
+        depth += opens(token)
         if depth == 0 and words[i] == "OUTPUT" and not start:
             start = i
         elif depth == 0 and start and words[i] in _AFTER_OUTPUT:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shared.lineage.model import TableName
 from shared.lineage.tables import Names, Ref
-from shared.lineage.tokens import balanced
+from shared.lineage.tokens import balanced, opens
 from shared.lineage.words import NO_COLUMN, word
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _wrapped(tokens: list[Token], words: list[str], script: Script, place: Place
     before = ("THEN",) if "ALERT" in words[1:4] else ("AS", "DO")
     depth = 0
     for i, token in enumerate(tokens):
-        depth += (token.text == "(") - (token.text == ")")
+        depth += opens(token)
         if depth == 0 and i > 2 and word(token) in before and i + 1 < len(tokens):
             script.again(tokens[i + 1 :], place)
             return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-from shared.lineage.tokens import balanced, comma, named, parts
+from shared.lineage.tokens import balanced, comma, named, opens, parts
 from shared.lineage.words import word
 
 _FUNCTIONS = ("JSON_TABLE", "XMLTABLE")
@@ -62,7 +62,7 @@ def _function(name: Token, inner: list[Token], depth: int) -> list[Token]:
     level = 0
     at = 0
     for i, token in enumerate(inner):
-        level += (token.text == "(") - (token.text == ")")
+        level += opens(token)
         if level == 0 and word(token) == "COLUMNS":
             at = i
             break
@@ -106,7 +106,7 @@ def _sources(name: Token, head: list[Token]) -> list[list[Token]]:
 
 
 def _inside(tokens: list[Token], i: int) -> bool:
-    return sum((t.text == "(") - (t.text == ")") for t in tokens[:i]) > 0
+    return sum(opens(t) for t in tokens[:i]) > 0
 
 
 def _columns(name: Token, columns: list[Token], depth: int) -> list[Token]:

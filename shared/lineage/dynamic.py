@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from shared.lineage.tables import HOLE
 from shared.lineage.texts import Texts
-from shared.lineage.tokens import balanced, parts, variables
+from shared.lineage.tokens import balanced, opens, parts, variables
 from shared.lineage.words import QUERY, QUIET, word
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Dynamic(Texts):
         depth = 0
         end = len(rest)
         for i, t in enumerate(rest):
-            depth += (t.text == "(") - (t.text == ")")
+            depth += opens(t)
             if depth == 0 and i and word(t) in ("INTO", "USING", "BULK", "AS"):
                 end = min(end, i)
                 if word(t) == "INTO":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from shared.lineage.tokens import balanced, parts
+from shared.lineage.tokens import balanced, opens, parts
 from shared.lineage.words import ROUTINES, word
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Headers:
                 if at and self._text(at + 1) == "(":
                     depth, end = 0, at + 1
                     while end < len(self.tokens):
-                        depth += (self._text(end) == "(") - (self._text(end) == ")")
+                        depth += opens(self.tokens[end])
                         if depth == 0:
                             return self.tokens[at - 2 : end] if self._text(at - 2) == "@" else self.tokens[at:end]
                         end += 1
@@ -160,7 +160,7 @@ class Headers:
         depth, expected = 0, True
         for j in range(k, min(k + 2_000, len(self.tokens))):
             text = self.tokens[j].text
-            depth += (text == "(") - (text == ")")
+            depth += opens(self.tokens[j])
             if depth == 0:
                 break
             if text == "," and depth == 1:

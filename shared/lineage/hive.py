@@ -9,7 +9,7 @@ import itertools
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-from shared.lineage.tokens import balanced, comma, instead, named, parts
+from shared.lineage.tokens import balanced, comma, instead, named, opens, parts
 from shared.lineage.words import word, words_in
 
 #: what may follow the list of a SELECT that has no FROM of its own
@@ -32,7 +32,7 @@ def single(tokens: list[Token]) -> list[list[Token]]:
         return [tokens]
     depth, start, inserts = 0, -1, list[int]()
     for i, t in enumerate(tokens):
-        depth += (t.text == "(") - (t.text == ")")
+        depth += opens(t)
         if depth == 0:
             if word(t) == "FROM" and start < 0:
                 start = i
@@ -51,7 +51,7 @@ def single(tokens: list[Token]) -> list[list[Token]]:
 def _insert(tokens: list[Token], with_: list[Token], source: list[Token]) -> list[Token]:
     depth, select, rest = 0, -1, len(tokens)
     for i, t in enumerate(tokens):
-        depth += (t.text == "(") - (t.text == ")")
+        depth += opens(t)
         if depth == 0 and select < 0 and word(t) == "SELECT":
             select = i
         elif depth == 0 and select >= 0 and word(t) in _AFTER_LIST:
@@ -81,7 +81,7 @@ def _scripted(tokens: list[Token]) -> list[Token]:
     """`SELECT TRANSFORM (a, b) USING 's' AS (x, y)`, `MAP a, b USING 's' AS x, y`: each of x, y comes of a and b."""
     depth, start, using = 0, -1, -1
     for i, t in enumerate(tokens[:-1]):
-        depth += (t.text == "(") - (t.text == ")")
+        depth += opens(t)
         if depth == 0 and word(t) in _QUERY - {"WITH"}:
             start = i
         if depth == 0 and word(t) == "USING" and tokens[i + 1].token_type.name.endswith("STRING") and start >= 0:

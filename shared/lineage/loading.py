@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from shared.lineage.definitions import name_at
 from shared.lineage.model import TableName
 from shared.lineage.tables import Names, Ref
-from shared.lineage.tokens import balanced
+from shared.lineage.tokens import balanced, opens
 from shared.lineage.words import word
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class _Loader:
         """Position of the first of these words outside of parentheses, or -1."""
         depth = 0
         for i, t in enumerate(self.tokens):
-            depth += (t.text == "(") - (t.text == ")")
+            depth += opens(t)
             if i >= start and depth == 0 and self.words[i] in wanted:
                 return i
         return -1

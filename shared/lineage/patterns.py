@@ -12,7 +12,7 @@ from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
 from shared.lineage.relations import Column, Relation, Star
-from shared.lineage.tokens import balanced
+from shared.lineage.tokens import balanced, opens
 from shared.lineage.words import word
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def without_patterns(tokens: list[Token]) -> list[Token]:
         inner = balanced(tokens[i + 1 :])
         depth, end, shows = 0, len(inner), list[Token]()
         for n, t in enumerate(inner):
-            depth += (t.text == "(") - (t.text == ")")
+            depth += opens(t)
             w = [t.text.upper(), *(x.text.upper() for x in inner[n + 1 : n + 4])]
             if depth == 0 and w[0] in ("ONE", "ALL") and w[1][:3] == "ROW" and w[2:] == ["PER", "MATCH"]:
                 shows = inner[n : n + 4]

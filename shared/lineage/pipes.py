@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-from shared.lineage.tokens import comma, instead, parts
+from shared.lineage.tokens import comma, instead, opens, parts
 from shared.lineage.words import word
 
 _JOINS = frozenset({"JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL", "LATERAL", "SEMI", "ANTI"})
@@ -42,7 +42,7 @@ def _region(tokens: list[Token]) -> list[Token]:
         i += 1
     depth, bars = 0, list[int]()
     for i, t in enumerate(found):
-        depth += (t.text == "(") - (t.text == ")")
+        depth += opens(t)
         if t.text == "|>" and depth == 0:
             bars.append(i)
     return _query(found, bars) if bars else found
@@ -51,7 +51,7 @@ def _region(tokens: list[Token]) -> list[Token]:
 def _closing(tokens: list[Token], start: int) -> int:
     depth = 0
     for i in range(start, len(tokens)):
-        depth += (tokens[i].text == "(") - (tokens[i].text == ")")
+        depth += opens(tokens[i])
         if depth == 0:
             return i
     return len(tokens)
@@ -64,7 +64,7 @@ def _query(tokens: list[Token], bars: list[int]) -> list[Token]:
         if is_query and not (word(t) == "TABLE" and word(tokens[0]) == "CREATE"):
             start = i
             break
-        depth += (t.text == "(") - (t.text == ")")
+        depth += opens(t)
     ends = [*bars[1:], len(tokens)]
     pipeline = _Pipeline(tokens[start : bars[0]])
     for bar, end in zip(bars, ends, strict=True):
@@ -146,7 +146,7 @@ class _Pipeline:
         """`AGGREGATE a AS x GROUP [AND ORDER] BY g AS y`: the groups come first."""
         depth, at = 0, len(rest)
         for i, t in enumerate(rest):
-            depth += (t.text == "(") - (t.text == ")")
+            depth += opens(t)
             if depth == 0 and word(t) in ("GROUP", "GROUP BY"):
                 at = i
                 break

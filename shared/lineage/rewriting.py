@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sqlglot.tokenizer_core import Token, TokenType
 
 from shared.lineage.tables import HOLE
-from shared.lineage.tokens import balanced, instead, named
+from shared.lineage.tokens import balanced, instead, named, opens
 from shared.lineage.words import word
 
 #: rows of an INSERT .. VALUES beyond these many tokens are not parsed
@@ -90,7 +90,7 @@ def _merge(tokens: list[Token], words: list[str]) -> tuple[list[Token], list[str
     kept: list[Token] = []
     depth, skipping = 0, False
     for i, token in enumerate(tokens):
-        depth += (token.text == "(") - (token.text == ")")
+        depth += opens(token)
         w = word(token)
         if w in ABBREVIATIONS and i and word(tokens[i - 1]) == "THEN":
             token = instead(token, ABBREVIATIONS[w])  # noqa: PLW2901

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from shared.lineage.headers import Header, Headers
 from shared.lineage.histories import ARMS
+from shared.lineage.tokens import CLOSING, OPENING, opens
 from shared.lineage.words import (
     AFTER_END,
     BLOCKS,
@@ -136,7 +137,7 @@ class Splitter:
         """Read from `i` to the end of one statement: (its end, where to go on)."""
         n = len(self.tokens)
         while i < n:
-            text, w, first = self.tokens[i].text, self.words[i], i == self.start
+            w, first = self.words[i], i == self.start
             if w and not first and self._is_label(i) and self.depth == 0:
                 return i, i
             if self._is_semicolon(i):
@@ -146,9 +147,10 @@ class Splitter:
                 return i, i + (2 if self._repeats(i) else 1)
             if self.kind == "USE" and i > self.start + 1 and self.tokens[i].line > self.tokens[i - 1].line:
                 return i, i  # a command of many clients, which ends with its line
-            if text in ("(", "[", "{") and not w:
+            kind = self.tokens[i].token_type
+            if kind in OPENING:
                 self.depth += 1
-            elif text in (")", "]", "}") and not w:
+            elif kind in CLOSING:
                 self.depth = max(0, self.depth - 1)
             elif self.depth == 0 and w:
                 step = self._word(i, w, first)
@@ -330,8 +332,7 @@ class Splitter:
             self.routine.parameters.extend(self.headers.parameters(i + 2))
         i += 1
         while i < len(self.tokens):
-            text = self.tokens[i].text
-            depth += (text == "(") - (text == ")")
+            depth += opens(self.tokens[i])
             if depth == 0 and self._is_semicolon(i):
                 return i + 1
             if depth == 0 and self.words[i] in ("IS", "AS") and self._at(i + 1) not in ("LANGUAGE", "EXTERNAL"):
@@ -348,9 +349,9 @@ class Splitter:
         self.arms, self.is_else, self.locals = {}, False, []
         i += 1
         while i < n:
-            text, w = self.tokens[i].text, self.words[i]
-            if text in ("(", ")") and not w:
-                depth += 1 if text == "(" else -1
+            w = self.words[i]
+            if (step := opens(self.tokens[i])) != 0:
+                depth += step
             elif self._is_semicolon(i) or self._is_go(i):
                 self.routine = None
                 return i + 1
@@ -373,7 +374,7 @@ class Splitter:
         """Oracle: whether RETURN names the type of a function's result, with IS or AS to follow."""
         depth = 0
         for j in range(i + 1, min(i + 40, len(self.tokens))):
-            depth += (self._text(j) == "(") - (self._text(j) == ")")
+            depth += opens(self.tokens[j])
             if depth < 0 or self._is_semicolon(j):
                 return False
             if depth == 0 and self.words[j] in ("IS", "AS"):

@@ -17,7 +17,7 @@ from shared.lineage.model import TableName
 from shared.lineage.relations import Source
 from shared.lineage.rewriting import ABBREVIATIONS
 from shared.lineage.tables import Ref
-from shared.lineage.tokens import balanced, instead, named, parts
+from shared.lineage.tokens import balanced, instead, named, opens, parts
 from shared.lineage.words import word, words_in
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ def _legacy(tokens: list[Token]) -> bool:
     """Whether the brackets that are open belong to an ordered function of old: RANK(a DESC), CSUM(a, b DESC)."""
     depth = 0
     for i in range(len(tokens) - 1, 0, -1):
-        depth += (tokens[i].text == ")") - (tokens[i].text == "(")
+        depth -= opens(tokens[i])
         if word(tokens[i]) in ("ORDER BY", "ORDER", "PARTITION BY") and depth == 0:
             return False
         if depth < 0:
@@ -304,7 +304,7 @@ def _cast(inner: list[Token]) -> tuple[bool, Token | None]:
         if first in _TYPES:
             depth = 0
             for before, t in itertools.pairwise(part):
-                depth += (t.text == "(") - (t.text == ")")
+                depth += opens(t)
                 stray = depth == 0 and t.text != ")" and word(t) not in _ATTRIBUTES | _TYPES | _UNITS | {"TO", "FOR"}
                 if stray and word(before) not in ("FORMAT", "TITLE", "NAMED", "SET"):
                     return False, None

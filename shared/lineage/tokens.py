@@ -6,6 +6,11 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from shared.lineage.words import word
 
+#: brackets of all kinds
+OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE})
+CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE})
+_L_PAREN, _R_PAREN, _COMMA = TokenType.L_PAREN, TokenType.R_PAREN, TokenType.COMMA
+
 
 def instead(token: Token, kind: TokenType) -> Token:
     """Another keyword at the place of this one."""
@@ -25,10 +30,15 @@ def select(token: Token) -> Token:
     return Token(TokenType.SELECT, "SELECT", token.line, token.col, token.start, token.start)
 
 
+def opens(token: Token) -> int:
+    """1 for an opening bracket, -1 for a closing one; a string that holds one is none."""
+    return (token.token_type is _L_PAREN) - (token.token_type is _R_PAREN)
+
+
 def balanced(tokens: list[Token]) -> list[Token]:
     depth = 0
     for i, token in enumerate(tokens):
-        depth += (token.text == "(") - (token.text == ")")
+        depth += opens(token)
         if depth < 0:
             return tokens[:i]
     return tokens
@@ -39,8 +49,8 @@ def parts(tokens: list[Token]) -> list[list[Token]]:
     found: list[list[Token]] = [[]]
     depth = 0
     for t in tokens:
-        depth += (t.text in ("(", "[")) - (t.text in (")", "]"))
-        if t.text == "," and depth == 0:
+        depth += opens(t) + (t.token_type is TokenType.L_BRACKET) - (t.token_type is TokenType.R_BRACKET)
+        if t.token_type is _COMMA and depth == 0:
             found.append([])
         else:
             found[-1].append(t)

@@ -6,7 +6,7 @@ import itertools
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-from shared.lineage.tokens import balanced, comma, named, parts
+from shared.lineage.tokens import balanced, comma, named, opens, parts
 from shared.lineage.words import word
 
 #: between MODEL and its rules
@@ -95,7 +95,7 @@ def _without_cursor(tokens: list[Token]) -> list[Token]:
 def _without_lock(tokens: list[Token]) -> list[Token]:
     depth = 0
     for i, token in enumerate(tokens[:-1]):
-        depth += (token.text == "(") - (token.text == ")")
+        depth += opens(token)
         if depth == 0 and word(token) == "FOR" and word(tokens[i + 1]) in ("UPDATE", "SHARE"):
             return tokens[:i]
     return tokens
@@ -109,7 +109,7 @@ def _without_versions(tokens: list[Token]) -> list[Token]:
             end = words.index("AND", i) + 1
             depth = 0
             while end < len(tokens):  # one operand
-                depth += (tokens[end].text == "(") - (tokens[end].text == ")")
+                depth += opens(tokens[end])
                 end += 1
                 if depth <= 0 and not (end < len(tokens) and tokens[end].text in ("(", "+", "-", ".")):
                     break
@@ -122,7 +122,7 @@ def without_error_log(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
     words = [word(t) for t in tokens]
     depth = 0
     for i in range(len(tokens) - 1):
-        depth += (tokens[i].text == "(") - (tokens[i].text == ")")
+        depth += opens(tokens[i])
         if depth == 0 and words[i : i + 2] == ["LOG", "ERRORS"]:
             name: list[Token] = []
             if words[i + 2 : i + 3] == ["INTO"]:
@@ -138,10 +138,10 @@ def _without_model(tokens: list[Token]) -> list[Token]:
     """`SELECT a FROM t MODEL DIMENSION BY (d) MEASURES (m) RULES (..)`: SELECT a FROM (SELECT d, m FROM t)."""
     words = [word(t) for t in tokens]
     at = words.index("MODEL")
-    level = sum((t.text == "(") - (t.text == ")") for t in tokens[:at])
+    level = sum(opens(t) for t in tokens[:at])
     depth, start, begin = level, -1, -1
     for i in range(at - 1, -1, -1):  # its SELECT and FROM
-        depth -= (tokens[i].text == "(") - (tokens[i].text == ")")
+        depth -= opens(tokens[i])
         if depth == level and words[i] == "FROM" and begin < 0:
             begin = i
         if depth == level and words[i] == "SELECT":
