@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, NamedTuple
+
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import TokenError
 
 from shared.lineage.definitions import name_at
 from shared.lineage.model import TableName
@@ -183,10 +187,11 @@ class _Loader:
         file = self._place(to + 1) if to > 0 else None
         outputs = (file,) if file else ()
         if len(self.tokens) > 2 and self.tokens[1].text == "(" and self._is_string(2):
-            from sqlglot.dialects.dialect import Dialect
-
-            inner = list(Dialect.get_or_raise(self.dialect or None).tokenize(self.tokens[2].text))
-            return Moved("UNLOAD", (), outputs, inner, is_file=True)
+            inner: list[Token] = []
+            with contextlib.suppress(TokenError, ValueError):
+                inner = list(Dialect.get_or_raise(self.dialect or None).tokenize(self.tokens[2].text))
+            query = [t for t in inner if t.token_type.name != "SEMICOLON"]
+            return Moved("UNLOAD", (), outputs, query, is_file=True)
         query = self._query(1)
         if query is not None:
             return Moved("UNLOAD", (), outputs, query, is_file=True)

@@ -126,7 +126,11 @@ class Parsing:
         """Raises ParseError. A function with too few arguments is none: `dbo.split(x)` is not sqlglot's SPLIT."""
         try:
             return self._parse(tokens, text)
-        except (TypeError, AttributeError) as error:  # the compiled parser checks types where the other one goes on
+        except (
+            TypeError,
+            AttributeError,
+            AssertionError,
+        ) as error:  # the compiled parser checks types where the other one goes on
             raise ParseError("not understood") from error
         except ParseError as error:
             if not _is_about_arguments(error) or not self.has_time(tokens) or _loose_joins(tokens) > MAX_LOOSE:
@@ -172,7 +176,7 @@ class Parsing:
                 continue
             self.attempts += 1
             dialect = Dialect.get_or_raise(name)
-            with contextlib.suppress(ParseError, TokenError, ValueError, TypeError, AttributeError):
+            with contextlib.suppress(ParseError, TokenError, ValueError, TypeError, AttributeError, AssertionError):
                 tokens = joined(tokenizer_of(name)(dialect=dialect).tokenize(text), text, self.name, self.known)
                 if not self.has_time(tokens) or too_deep(tokens):
                     continue

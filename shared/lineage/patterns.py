@@ -6,6 +6,7 @@ https://docs.snowflake.com/en/sql-reference/constructs/match_recognize
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
@@ -48,7 +49,7 @@ def without_patterns(tokens: list[Token]) -> list[Token]:
 def _without_semantics(tokens: list[Token]) -> list[Token]:
     """Without RUNNING and FINAL before a measure."""
     kept = []
-    for t, following in zip(tokens, [*tokens[1:], None], strict=True):
+    for t, following in itertools.zip_longest(tokens, tokens[1:]):
         says_when = word(t) in ("RUNNING", "FINAL") and following is not None and bool(word(following))
         if not says_when:
             kept.append(t)

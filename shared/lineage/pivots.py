@@ -69,7 +69,8 @@ class Pivots:
 
     def _unpivoted(self, pivot: Any, relation: Relation, scope: Scope) -> Relation:
         into = pivot.args.get("into")
-        names = [c.name for c in into.expressions] if into is not None else ["value"]
+        names = [c.name for c in into.expressions if isinstance(c, exp.Expression)] if into is not None else []
+        names = names or ["value"]
         values: list[list[Value]] = [[] for _ in names]
         used: set[str] = set()
         for e in pivot.expressions:
@@ -86,7 +87,7 @@ class Pivots:
                 values[i].append(self.value(one, scope))
                 used |= {c.name.lower() for c in one.find_all(exp.Column)}
         made = [Column(n, merged([*v, {}])) for n, v in zip(names, values, strict=True)]
-        label = into.this.name if into is not None and into.this is not None else "name"
+        label = into.this.name if into is not None and isinstance(into.this, exp.Expression) else "name"
         return Relation([*_without(relation, used), Column(label, {}), *made])
 
     def _pivot(self, pivot: Any, relation: Relation) -> Relation:

@@ -219,7 +219,7 @@ class Queries(Rowsets, Expressions, Stars):
         if isinstance(e, exp.Literal) and e.is_string and self.dialect == "mysql":
             return e.name
         if isinstance(e, exp.JSONExtract) and self.dialect in ("snowflake", "databricks"):
-            return str(e.output_name)
+            return str(e.output_name) if e.args.get("expression") is not None else ""
         if isinstance(e, exp.Subquery) and isinstance(e.this, exp.Select) and len(e.this.expressions) == 1:
             return e.this.expressions[0].alias_or_name if self.dialect != "tsql" else ""
         return text_of(e, self.dialect)

@@ -9,7 +9,7 @@ from sqlglot import exp
 from shared.lineage.pivots import Pivots
 from shared.lineage.relations import Column, Environment, Relation, Star, Value, derived, merged
 from shared.lineage.tables import HOLE, Names, Ref
-from shared.lineage.trees import children
+from shared.lineage.trees import children, text_of
 
 if TYPE_CHECKING:
     from shared.lineage.scopes import Scope
@@ -214,7 +214,7 @@ class Rowsets(Pivots):
     def _function(self, this: Any, scope: Scope, node: Any = None) -> Relation:
         """A table function's rows hold its arguments' values."""
         if isinstance(this, exp.Dot):
-            name, call = this.sql(dialect=self.dialect or None).split("(")[0], this.expression
+            name, call = text_of(this, self.dialect).split("(")[0], this.expression
         else:
             name, call = (this.name if isinstance(this, exp.Anonymous) else this.key), this
         if name.lower() == "table" or isinstance(call, exp.TableFromRows):

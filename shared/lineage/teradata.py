@@ -47,7 +47,7 @@ def plain(tokens: list[Token], text: str, script: Script) -> list[Token]:
     """A script as statements: without the clients' commands, macros as procedures."""
     tokens = [
         named("period_bound", t) if word(t) in ("BEGIN", "END") and n is not None and n.text == "(" else t
-        for t, n in zip(tokens, [*tokens[1:], None], strict=True)
+        for t, n in itertools.zip_longest(tokens, tokens[1:])
     ]
     return _routines(_without_commands(tokens, text, script))
 
@@ -93,7 +93,8 @@ def _without_commands(tokens: list[Token], text: str, script: Script) -> list[To
 def _is_command(tokens: list[Token], i: int) -> bool:
     """A dot at the beginning of a line, and a word."""
     starts = i == 0 or tokens[i - 1].line < tokens[i].line
-    return tokens[i].text == "." and starts and i + 1 < len(tokens) and bool(word(tokens[i + 1]))
+    named_ = i + 1 < len(tokens) and bool(word(tokens[i + 1])) and tokens[i + 1].line == tokens[i].line
+    return tokens[i].text == "." and starts and named_
 
 
 def _note(command: list[Token], said: str, fields: list[str], files: list[str]) -> None:

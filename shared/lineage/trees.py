@@ -33,10 +33,10 @@ def branches(node: Any) -> list[tuple[Any, Any]]:
 
 
 def text_of(node: Any, dialect: str) -> str:
-    """SQL of an expression; long ones are cut, and one that is too deep to write has none."""
+    """SQL of an expression; long ones are cut, and one that is too deep or too odd to write has none."""
     try:
         return _written(node, dialect)
-    except RecursionError:
+    except (RecursionError, TypeError, AttributeError, ValueError):
         return ""
 
 

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from shared.lineage.environment import Memory, plain
 from shared.lineage.queries import Queries
-from shared.lineage.relations import Column, Relation, Star, Value
+from shared.lineage.relations import Ambiguous, Column, Relation, Star, Value
 from shared.lineage.scopes import Scope
 from shared.lineage.tables import Ref, resolved
 from shared.lineage.trees import identifier
@@ -127,7 +127,10 @@ class Updates:
             return owner.ref, Column(known.name if known else column, value)
         if owner.ref is not None:
             return owner.ref, Column(column, value)
-        behind = owner.get(column) or {}
+        try:
+            behind = owner.get(column) or {}
+        except Ambiguous:
+            behind = {}
         if len(behind) == 1:
             source = next(iter(behind))
             return source.ref, Column(source.column, value)
@@ -151,7 +154,8 @@ class Updates:
         for when in whens.expressions if whens is not None else ():
             then = when.args.get("then")
             if isinstance(then, exp.Update):
-                for e in then.expressions:
+                sets = then.args.get("expressions")
+                for e in sets if isinstance(sets, list) else [sets]:  # UPDATE SET *, UPDATE *
                     if isinstance(e, exp.Star):
                         items += self._by_name(theirs, known)
                     else:
