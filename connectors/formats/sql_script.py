@@ -10,40 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from connectors.format import FileContext, Format
+from connectors.formats.sql_processes import Script, processes, request
 from connectors.formats.sql_text import (
     PLATFORMS,
-    Header,
     decode,
     dialect_named,
-    example,
     guess,
     header_of,
-    leading_comment,
 )
 from shared.errors import BadInput
-from shared.lineage import Routine, TableName
 from shared.lineage.dialects import canonical
-from shared.lineage.known import Read, Request, unknown_text
-from shared.records import Address, ColumnEdge, Found, Process, Refusal
+from shared.records import Address, Found, Refusal
 
 MAX_BYTES = 8 * 1024 * 1024
-#: characters of the list of what was not understood
-MAX_UNPARSED = 2_000
 _DIALECTS = {platform: dialect for dialect, platform in reversed(PLATFORMS.items())}
-
-
-class _Script(NamedTuple):
-    """base: the server that its names mean; None where nobody says."""
-
-    text: str
-    path: str
-    name: tuple[str, ...]
-    dialect: str
-    header: Header
-    base: Address | None
 
 
 class SqlScript(Format):
@@ -72,10 +55,10 @@ class SqlScript(Format):
             yield Refusal(place="the whole file", rule="sql_script", reason=reason, fix="upload the script as text")
             return
         script = _script(text, context)
-        yield from _processes(script, context.schemas.read_one(_request(script)))
+        yield from processes(script, context.schemas.read_one(request(script)))
 
 
-def _script(text: str, context: FileContext) -> _Script:
+def _script(text: str, context: FileContext) -> Script:
     header = header_of(text, context.path)
     base = None
     if header.instance:
@@ -96,7 +79,7 @@ def _script(text: str, context: FileContext) -> _Script:
                 "line 1: server without a dialect, and the text does not tell it", where=context.path, fix=fix
             )
         base = Address(PLATFORMS[dialect], header.server, (), "server")
-    return _Script(text, context.path, (header.name,) if header.name else name, dialect, header, base)
+    return Script(text, context.path, (header.name,) if header.name else name, dialect, header, base)
 
 
 def _place(path: str) -> tuple[str, tuple[str, ...]]:
@@ -110,103 +93,3 @@ def _place(path: str) -> tuple[str, tuple[str, ...]]:
     if len(below) > 1 and canonical(below[0]) in PLATFORMS:
         return below[0], below[1:]
     return "", below
-
-
-def _request(script: _Script) -> Request:
-    def address_of(parts: tuple[str, ...]) -> Address | None:
-        address = _address(script, TableName(parts), "table")
-        return address if address.platform != "sql" else None
-
-    return Request(script.text, script.dialect, address_of, script.header.database, script.header.schema)
-
-
-def _processes(script: _Script, read: Read) -> Iterator[Found | Refusal]:
-    lineage = read.lineage
-    shares = [*((lineage.main,) if lineage.main else ()), *lineage.routines]
-    told = False
-    for share in sorted(shares, key=lambda s: s.line):
-        if share.inputs or share.outputs:
-            told = True
-            yield Found(_process(script, share, read.unknown), share.line)
-        elif share.problems and (lineage.inputs or lineage.outputs):
-            reason = f"{share.kind} {share.name}: {_unparsed(share)}"
-            yield _refusal(f"line {share.line}", reason)
-    if not told:
-        reasons = "; ".join(f"{p.place}: {p.reason}" for p in lineage.problems[:5])
-        known = f" (read as {script.dialect})" if script.dialect else " (its dialect is not known)"
-        yield _refusal("the whole file", f"it reads and writes no table{known}" + (f"; {reasons}" if reasons else ""))
-
-
-def _refusal(place: str, reason: str) -> Refusal:
-    fix = "check its dialect: `-- hookline: dialect=...` as its first line, or uploads/sql/<dialect>/"
-    return Refusal(place=place, rule="sql_script", reason=reason[:MAX_UNPARSED], fix=fix)
-
-
-def _process(script: _Script, share: Routine, unknown: tuple[Address, ...]) -> Process:
-    from shared.settings.redact import redact
-
-    properties = {"file": "/".join(script.name)}
-    if share.problems:
-        properties["unparsed"] = _unparsed(share)
-    if unknown:
-        properties["columns_unknown"] = unknown_text(unknown)
-    elif script.base is None and any(problem.about == "columns" for problem in share.problems):
-        properties["columns_unknown"] = f"nobody says where its tables lie: begin with `{example()}`"
-    whole = share.kind == "script"
-    return Process(
-        address=_script_address(script) if whole else _address(script, share.name, share.kind),
-        inputs=tuple(_address(script, name, "table") for name in share.inputs),
-        outputs=tuple(_address(script, name, "table") for name in share.outputs),
-        columns=tuple(_edges(script, share)),
-        sql=redact(share.sql),
-        dialect=script.dialect,
-        default_database=script.header.database,
-        default_schema=script.header.schema,
-        description=leading_comment(script.text) if whole else "",
-        properties=properties,
-    )
-
-
-def _edges(script: _Script, share: Routine) -> Iterator[ColumnEdge]:
-    """Column lineage between the tables that are read and written; what a table only feeds itself is left out."""
-    read, written = set(share.inputs), set(share.outputs)
-    for column in share.columns:
-        for source in column.inputs:
-            if source.table in read and column.output.table in written:
-                yield ColumnEdge(
-                    _address(script, source.table, "table"),
-                    source.column,
-                    _address(script, column.output.table, "table"),
-                    column.output.column,
-                    kind=source.kind,
-                )
-
-
-def _unparsed(share: Routine) -> str:
-    from shared.settings.redact import redact
-
-    return redact("; ".join(f"{p.place}: {p.reason}" for p in share.problems))[:MAX_UNPARSED]
-
-
-def _script_address(script: _Script) -> Address:
-    return Address("sql", script.base.host if script.base else script.header.server, script.name, "script")
-
-
-def _address(script: _Script, name: TableName, kind: str) -> Address:
-    """Where a table or routine lies: on the script's server when its name is complete, else under `sql`.
-
-    A part more than the platform has levels is a linked server.
-    """
-    from shared.naming import platforms
-
-    base = script.base
-    platform = platforms.find(base.platform) if base else None
-    if base is None or platform is None:
-        return Address("sql", script.header.server, name.parts, kind)
-    depth = len(platform.containers) + 1
-    parts = name.parts
-    if len(parts) == depth + 1:
-        return Address(base.platform, parts[0], parts[1:], kind)
-    if len(parts) != depth:
-        return Address("sql", base.host, parts, kind)
-    return Address(base.platform, base.host, parts, kind)

@@ -146,6 +146,7 @@ def leading_comment(text: str) -> str:
     return "\n".join(word for word in words if word)[:2_000]
 
 
-def example() -> str:
+def example(dialect: str = "") -> str:
     """A first line that tells everything."""
-    return "-- hookline: dialect=tsql server=sql01 database=DW schema=dbo (or instance=<one of hookline.yaml>)"
+    spoken = dialect or "tsql"
+    return f"-- hookline: dialect={spoken} server=sql01 database=DW schema=dbo (or instance=<one of hookline.yaml>)"

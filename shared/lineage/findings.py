@@ -10,7 +10,7 @@ from sqlglot.tokenizer_core import Token
 from shared.lineage.environment import Memory
 from shared.lineage.flow import Columns, Edge, Entry, Flow, Texts
 from shared.lineage.headers import Header
-from shared.lineage.model import ColumnLineage, Problem, Routine, ScriptLineage, Statement, TableName
+from shared.lineage.model import ColumnLineage, Feed, Problem, Routine, ScriptLineage, Statement, TableName
 from shared.lineage.relations import Relation
 from shared.lineage.tables import Ref, Tables
 
@@ -178,6 +178,7 @@ class Findings:
             inputs=tuple(flow.inputs.values()),
             outputs=tuple(flow.outputs.values()),
             columns=flow.columns.made(),
+            feeds=tuple(Feed(name, tuple(flow.feeds.get(key, {}).values())) for key, name in flow.outputs.items()),
             problems=tuple(p for p, r in self.problems if r is header),
             returned=self._returned(id(header) if header else 0),
         )

@@ -98,6 +98,7 @@ class Flow:
         self.outputs: dict[str, TableName] = {}
         self.behind: dict[str, dict[str, TableName]] = {}  # temporary table -> what fed it
         self.unread: dict[str, tuple[TableName, list[Edge]]] = {}  # temporary table that nothing has read yet
+        self.feeds: dict[str, dict[str, TableName]] = {}  # output -> what fed it, itself left out
         self.columns = Columns(texts)
 
     def add(self, entry: Entry) -> None:
@@ -122,6 +123,7 @@ class Flow:
                 known += [edge for edge in entry.edges if self._names.key(edge[0]) == key]
             else:
                 self.outputs.setdefault(key, ref.name)
+                self.feeds.setdefault(key, {}).update((k, name) for k, name in sources.items() if k != key)
                 kept.append(key)
         if kept or not tables.outputs:
             for key, name in sources.items():  # a table that only feeds itself is no input
@@ -136,12 +138,14 @@ class Flow:
                     other = self._names.key(source.ref)
                     if other != self._names.key(ref) and not source.ref.temporary and other not in self.behind:
                         self.inputs.setdefault(other, source.ref.name)
+                        self.feeds.setdefault(self._names.key(ref), {}).setdefault(other, source.ref.name)
 
     def left(self) -> None:
         """A script that writes nothing else: its temporary tables that nobody reads are what it makes."""
         for key, (name, edges) in self.unread.items():
             self.outputs[key] = name
-            for source, table in self.behind.get(key, {}).items():
+            self.feeds[key] = self.behind.get(key, {})
+            for source, table in self.feeds[key].items():
                 self.inputs.setdefault(source, table)
             for ref, column, value in edges:
                 self.columns.add(ref, column, value)
@@ -157,12 +161,17 @@ class Flow:
         if has_old is None and has_new is None:
             self.inputs.setdefault(was, old.name)
             self.outputs.setdefault(will, new.name)
+            self.feeds.setdefault(will, {})[was] = old.name
             if swap:
+                self.feeds.setdefault(was, {})[will] = new.name
                 self.inputs.setdefault(will, new.name)
                 self.outputs.setdefault(was, old.name)
             return
+        fed, other = self.feeds.pop(was, {}), self.feeds.pop(will, {})
         if has_old is not None:
             self.outputs[will] = new.name
+            self.feeds[will] = fed
         if has_new is not None:
             self.outputs[was if swap else will] = old.name if swap else new.name
+            self.feeds.setdefault(was if swap else will, {}).update(other)
         self.columns.rename(old, new, swap=swap)

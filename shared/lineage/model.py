@@ -66,10 +66,18 @@ class Statement(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
 
 
+class Feed(msgspec.Struct, frozen=True):
+    """What flows into one table, temp tables followed through; the table itself left out."""
+
+    output: TableName
+    inputs: tuple[TableName, ...] = ()
+
+
 class Routine(msgspec.Struct, frozen=True):
     """A procedure, function or trigger that the script creates, with its own lineage; `sql` is its text.
 
     kind: procedure, function, trigger, package; `script` for what stands outside of all routines (no name then).
+    feeds: the same inputs and outputs, by output.
     """
 
     name: TableName
@@ -81,6 +89,7 @@ class Routine(msgspec.Struct, frozen=True):
     columns: tuple[ColumnLineage, ...] = ()
     problems: tuple[Problem, ...] = ()
     returned: tuple[ColumnLineage, ...] = ()
+    feeds: tuple[Feed, ...] = ()
 
 
 class ScriptLineage(msgspec.Struct, frozen=True):

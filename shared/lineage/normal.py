@@ -4,7 +4,8 @@
 
 Layout is whitespace, line ends, comments, upper and lower case of keywords (of all unquoted words, where the dialect's
 names have no case), and the words that may as well be left out: AS, INNER, OUTER, ASC, INTO after INSERT and MERGE, a
-semicolon at the end. Literals count only where they are more than values: names of files, SQL in text, columns of a PIVOT.
+semicolon at the end. Literals count only where they are more than values: names of files, SQL in text, columns of a
+PIVOT.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ _BRACKETS = frozenset(("tsql", "fabric", "sqlite"))
 _DROPPED = frozenset(("AS", "INNER", "OUTER", "ASC"))
 #: INSERT INTO t, INSERT OVERWRITE TABLE t, MERGE INTO t
 _DROPPED_AFTER = {"INSERT": ("INTO", "TABLE"), "OVERWRITE": ("INTO", "TABLE"), "MERGE": ("INTO",)}
-_SAME = {"!=": "<>", "==": "="}
+_SAME = {"!=": "<>", "==": "=", "INTEGER": "INT", "EXECUTE": "EXEC"}
 #: names of tables differ by case (BigQuery, and MySQL and ClickHouse on most systems)
 _CASE_COUNTS = frozenset(("bigquery", "mysql", "clickhouse"))
 

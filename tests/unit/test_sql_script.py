@@ -91,6 +91,42 @@ class TestParts:
         assert found["p"].sql == "CREATE PROC p AS INSERT a SELECT * FROM b"
         assert [i.place for i in read(text)] == [1, 1, 3]
 
+    def test_a_script_that_writes_several_tables_is_a_process_for_each(self) -> None:
+        text = (
+            "-- hookline: dialect=tsql server=s database=DW\n-- Loads a day.\nSELECT id INTO #t FROM src.a;\n"
+            "INSERT x (id) SELECT id FROM #t;\nSELECT * FROM src.looked_at;\nDELETE FROM y WHERE id = 1;\n"
+            "INSERT y (k)\nSELECT k FROM src.b\nGO\nCREATE PROC p AS INSERT q SELECT k FROM r\n"
+        )
+        whole, x, y, routine = processes(text)
+        assert whole.address == Address("sql", "s", ("load.sql",), "script")
+        assert whole.description == "Loads a day."
+        assert [a.path[1:] for a in whole.inputs] == [("src", "looked_at")]
+        assert whole.outputs == ()
+        assert x.address == Address("sql", "s", ("load.sql", "DW.dbo.x"), "statement")
+        assert {p.parent for p in (x, y)} == {whole.address}
+        assert [a.name for p in (x, y) for a in (*p.inputs, *p.outputs)] == ["a", "x", "b", "y"]
+        assert [(e.source.name, e.source_column, e.target_column) for e in x.columns] == [("a", "id", "id")]
+        assert [(e.source.name, e.source_column, e.target_column) for e in y.columns] == [("b", "k", "k")]
+        assert y.sql == "DELETE FROM y WHERE id = 1;\nINSERT y (k)\nSELECT k FROM src.b\nGO"
+        assert routine.address.type == "procedure"
+
+    def test_its_names_stay_when_the_text_is_reformatted(self) -> None:
+        text = "-- hookline: dialect=tsql server=s database=DW\nINSERT x SELECT id FROM a; INSERT y SELECT id FROM b"
+        again = (
+            text.replace("; ", ";\n\n-- a comment\n")
+            .replace("SELECT", "select\r\n  ")
+            .replace("\nINSERT", "\ninsert into")
+        )
+        assert [p.address for p in processes(text)] == [p.address for p in processes(again)]
+
+    def test_columns_of_tables_that_nobody_knows(self) -> None:
+        (process,) = processes(f"-- hookline: instance=shop database=shop\n{LOAD}")
+        assert "shop.main.a" in process.properties["columns_unknown"]
+        (process,) = processes(LOAD, "uploads/sql/postgres/load.sql")
+        assert "dialect=postgres" in process.properties["columns_unknown"]
+        (process,) = processes("INSERT INTO b (x) SELECT a.x FROM a")
+        assert "columns_unknown" not in process.properties
+
     def test_what_is_not_understood_is_listed(self) -> None:
         (process,) = processes(f"{LOAD};\nBOO HOO;\nEXEC('x')", "uploads/sql/tsql/x.sql")
         assert "line 2" in process.properties["unparsed"]
