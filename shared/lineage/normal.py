@@ -26,7 +26,7 @@ def _words(text: str) -> list[str]:
 _MOVES = tuple(
     _words("""
     insert update merge upsert create replace copy unload export import load into overwrite delete call exec perform
-    begin declare do alter rename swap exchange put outfile dumpfile""")
+    begin declare do alter rename swap exchange put outfile dumpfile attach cache""")
 )
 #: literals of statements with these words may name files, hold SQL or give columns their names
 _TELLING = frozenset(
