@@ -31,18 +31,29 @@ def columns(tokens: list[Token], names: Names) -> list[str] | None:
     """Names of the columns that stand between a CREATE TABLE's parentheses."""
     found: list[str] = []
     depth, expected = 0, True
-    for token in tokens:
+    for i, token in enumerate(tokens):
         if expected and depth == 0:
             w = word(token)
             if w == "LIKE":
                 return None
-            if w not in NO_COLUMN:
+            if w.partition(" ")[0] not in NO_COLUMN or _is_column(w, tokens[i + 1 : i + 3], names):
                 found.append(names.folded(token.text, quoted=token.token_type.name == "IDENTIFIER"))
         expected = False
-        depth += (token.text in ("(", "<")) - (token.text in (")", ">"))
+        if not token.token_type.name.endswith("STRING"):
+            depth += (token.text in ("(", "<")) - (token.text in (")", ">"))
         if token.text == "," and depth == 0:
             expected = True
     return found or None
+
+
+def _is_column(w: str, after: list[Token], names: Names) -> bool:
+    """KEY, INDEX, PERIOD and the like are columns' names where nothing else can begin with them."""
+    follows = word(after[0]) if after else ""
+    if w in ("KEY", "INDEX", "FULLTEXT"):  # `KEY int` of Hive, but `KEY name (columns)` of MySQL
+        return not names.has_indexes and bool(follows)
+    if w == "PERIOD":
+        return bool(follows) and follows != "FOR"
+    return w == "PROJECTION" and bool(follows) and (len(after) < 2 or after[1].text != "(")
 
 
 def name_at(tokens: list[Token], i: int) -> tuple[list[Token], int]:

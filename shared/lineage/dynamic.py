@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from shared.lineage.findings import Place
     from shared.lineage.relations import Relation, Value
 
+#: words of statements that name tables
+_MOVES = re.compile(r"\b(?:FROM|INTO|UPDATE|MERGE|DELETE|JOIN)\b", re.IGNORECASE)
+
 
 class Dynamic(Texts):
     """The part of the procedural reader that executes texts."""
@@ -119,6 +122,7 @@ class Dynamic(Texts):
             before = findings.progress
             rows = self.script.dynamic(text, token, place, silent=silent, remote=remote)
             head = text.split(None, 1)[0].upper() if text.strip() else ""
-            if findings.progress == before and head not in QUIET | {"CREATE", "SET", "BEGIN", "EXEC"}:
+            is_quiet = head in QUIET | {"CREATE", "SET", "BEGIN", "EXEC"} or not _MOVES.search(text)
+            if findings.progress == before and not is_quiet:
                 findings.report(token, "dynamic SQL: no table was found in its text", place)
         return rows

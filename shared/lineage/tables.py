@@ -62,6 +62,11 @@ class Names:
         self.server = ""  # the linked server where dynamic SQL runs
 
     @property
+    def has_indexes(self) -> bool:
+        """Whether indexes stand between a CREATE TABLE's columns."""
+        return self._dialect in ("mysql", "tsql", "fabric", "clickhouse", "doris", "starrocks", "singlestore")
+
+    @property
     def has_two_levels(self) -> bool:
         return self._dialect in _TWO_LEVELS
 

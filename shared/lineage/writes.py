@@ -29,14 +29,12 @@ class Writes(Updates):
     def of(self, statement: Any, logs: list[Log]) -> Effect:
         scope = Scope()
         found: list[Write] = []
-        if not isinstance(statement, exp.Query):
-            with_ = statement.args.get("with_")
-            if with_ is not None:
-                self.q.ctes(with_, scope)
-        for cte in (statement.args.get("with_") or exp.With(expressions=[])).expressions:
-            if isinstance(cte.this, (exp.Insert, exp.Update, exp.Delete, exp.Merge)):
-                inner = Scope(scope)
-                found += self._dml(cte.this, inner, [])[0]
+        with_ = statement.args.get("with_") or exp.With(expressions=[])
+        writes = [c for c in with_.expressions if isinstance(c.this, (exp.Insert, exp.Update, exp.Delete, exp.Merge))]
+        if writes or not isinstance(statement, exp.Query):
+            self.q.ctes(with_, scope)
+        for cte in writes:
+            found += self._dml(cte.this, Scope(scope), [])[0]
         nested = statement.args.get("expression") if isinstance(statement, exp.Insert) else None
         if isinstance(nested, exp.Query):  # T-SQL: INSERT .. SELECT .. FROM (MERGE .. OUTPUT ..)
             for query in nested.find_all(exp.Subquery):
