@@ -29,6 +29,9 @@ COMMANDS = {
     "scan": "cli.online",
     "status": "cli.online",
     "rejected": "cli.online",
+    "replay": "cli.online",
+    "approve": "cli.deleting",
+    "retire": "cli.deleting",
     "types": "cli.types",
 }
 

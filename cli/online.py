@@ -1,4 +1,4 @@
-"""`scan`, `status` and `rejected`: against the storage of a running app, local or in Azure."""
+"""`scan`, `status`, `rejected` and `replay`: against the storage of a running app, local or in Azure."""
 
 from __future__ import annotations
 
@@ -83,3 +83,25 @@ def rejected(config: Path | None, as_json: bool) -> None:
                 out.print(f"    [dim]fix: {escape(item.fix)}[/dim]")
         if len(items) > 3:
             out.print(f"  [dim]... and {len(items) - 3:,} more (--json shows all)[/dim]")
+
+
+@click.command(short_help="Run landed files again.")
+@click.argument("what", nargs=-1, metavar="[PATH|SCAN]...")
+@click.option("--all-rejected", is_flag=True, help="Every file of which something was refused or lost.")
+@click.pass_obj
+def replay(config: Path | None, what: tuple[str, ...], all_rejected: bool) -> None:
+    """Run landed files again, after whatever was wrong has been put right.
+
+    PATH is a file's path in `landing`, SCAN the id of a scan, as `./hookline status` shows them. What is unchanged in
+    the catalogue is sent again and changes nothing there.
+    """
+    from shared.errors import UsageError
+    from shared.pipeline.requeue import named, refused
+
+    if bool(what) == all_rejected:
+        raise UsageError("say which files to run again", fix="name paths or scans, or write --all-rejected")
+    app = app_for(config)
+    found = refused(app) if all_rejected else named(app, what)
+    for message in found:
+        app.azure.send("replays", msgspec.json.encode(message).decode())
+    err.print(f"{plural(len(found), 'file')} asked for; `./hookline status` shows what becomes of them")

@@ -78,7 +78,7 @@ def show_status(found: Status, files: int, *, when: bool = True) -> None:
             if scan.held:
                 what = f"{plural(scan.held, 'asset')} gone from the source, more than delete_limit: not deleted"
                 reasons.append(
-                    (f"{one.name}/{scan.scope}", what, "raise delete_limit if this is meant, and scan again")
+                    (f"{one.name}/{scan.scope}", what, f"`./hookline approve {one.name} {scan.scope}` if this is meant")
                 )
     if not when:
         columns, rows = columns[:-1], [row[:-1] for row in rows]

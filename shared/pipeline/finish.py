@@ -21,10 +21,11 @@ from shared.naming import Name
 from shared.pipeline.app import App, log, now, parsed, rfc3339
 from shared.pipeline.beat import Beat
 from shared.pipeline.deletions import deletions_path, publish_deletions
+from shared.pipeline.held import approved, forget, hold
 from shared.pipeline.landing import landed_parts, part_path
 from shared.state import Conflict, Lease
 from shared.state.receipts import Receipt
-from shared.state.scans import Scan
+from shared.state.scans import Scan, ScopeRow
 from shared.state.snapshots import Again, Asset, Pointer
 
 #: however small the scope, so many stale assets (columns) are deleted without asking
@@ -99,7 +100,7 @@ def _finish(app: App, instance: str, scope: str, scan_id: str, lease: Lease) -> 
     if receipts is None:
         return False
     whole = scan.complete and all(not r.refused and r.state != "rejected" for r in receipts)
-    outcome = _replace_snapshot(app, scan, receipts, Beat(lease), whole=whole)
+    outcome = _replace_snapshot(app, scan, row, receipts, Beat(lease), whole=whole)
     moment = now()
     finished = msgspec.structs.replace(
         scan,
@@ -112,7 +113,11 @@ def _finish(app: App, instance: str, scope: str, scan_id: str, lease: Lease) -> 
     )
     refreshed = scan.started if scan.full else row.refreshed
     done = msgspec.structs.replace(row, current=finished, last=finished, refreshed=refreshed)
+    if whole:
+        done = msgspec.structs.replace(done, held=scan.id if outcome.held else "", approved=False)
     app.scans.put(instance, scope, done, lease=lease)
+    if whole and row.held != scan.id:
+        forget(app, instance, row)
     app.snapshots.trim(instance, scope)
     return True
 
@@ -129,7 +134,7 @@ def close_broken(app: App, scan: Scan, beat: Beat) -> bool:
     receipts = _through(app, scan)
     if receipts is None:
         return False
-    _replace_snapshot(app, scan, receipts, beat, whole=False)
+    _replace_snapshot(app, scan, ScopeRow(), receipts, beat, whole=False)
     return True
 
 
@@ -174,7 +179,9 @@ def _removed(app: App, scan: Scan, number: int) -> Receipt:
     return receipt
 
 
-def _replace_snapshot(app: App, scan: Scan, receipts: list[Receipt], beat: Beat, *, whole: bool) -> Outcome:
+def _replace_snapshot(
+    app: App, scan: Scan, row: ScopeRow, receipts: list[Receipt], beat: Beat, *, whole: bool
+) -> Outcome:
     """Delete what has gone, and leave the scan's snapshot as the scope's."""
     snapshots, place = app.snapshots, (scan.instance, scan.scope)
     pointer, etag = snapshots.current(*place)
@@ -193,13 +200,18 @@ def _replace_snapshot(app: App, scan: Scan, receipts: list[Receipt], beat: Beat,
     stale = Stale(pairs())
     instance = app.settings.instances.get(scan.instance)
     again = [lost for lost in snapshots.again(*place) if lost.since < scan.started]
-    held = 0
+    held = row.last.held if row.last is not None and row.held and not whole else 0
     # A source that comes back with nothing but containers is not believed, unless somebody has said that it may.
     limit = instance.delete_limit if instance is not None else 0.0
     if not whole or instance is None:
         delete = False
-    elif stale.names and (stale.too_many(limit) or (stale.gone and not scan.assets and limit < 1)):
+    elif (
+        stale.names
+        and (stale.too_many(limit) or (stale.gone and not scan.assets and limit < 1))
+        and not approved(app, scan.instance, row, stale.names)
+    ):
         delete, held = False, len(stale.names)
+        hold(app, scan, stale.names)
         log.warning("instance=%s scope=%s: %d of %d assets are gone, held back", *place, stale.gone, stale.before)
     else:
         delete = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import msgspec
 
@@ -38,8 +38,16 @@ class ScanRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     reason: str = "schedule"
 
 
-def request(app: App, instance: str, *, full: bool, reason: str, only_due: bool = False) -> list[str]:
-    """Queue messages for the scopes of one instance, except those that are being scanned.
+def request(
+    app: App,
+    instance: str,
+    *,
+    full: bool,
+    reason: str,
+    only_due: bool = False,
+    only: Container[str] | None = None,
+) -> list[str]:
+    """Queue messages for the scopes of one instance (or `only` these), except those that are being scanned.
 
     Raises SettingsError, SourceError, StorageBusy.
     """
@@ -55,6 +63,8 @@ def request(app: App, instance: str, *, full: bool, reason: str, only_due: bool 
     for scope in rows.keys() - scopes - {NO_SCOPE}:
         _note_gone(app, instance, scope, rows[scope], moment)
     for scope in scopes:
+        if only is not None and scope not in only:
+            continue
         row = rows.get(scope, ScopeRow())
         if _at_work(row.current, moment) or (only_due and not _due(settings, row, moment)):
             continue

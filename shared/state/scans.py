@@ -59,6 +59,7 @@ class ScopeRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """current: the scan at work or last tried; last: the last that finished; watermark: where the next one starts.
 
     refreshed: when the last scan began that sent everything; asked: when a scan was asked for that has not begun yet.
+    held: the scan whose list of held deletions counts; approved: a person has let them go.
     """
 
     current: Scan | None = None
@@ -66,11 +67,13 @@ class ScopeRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     watermark: str = ""
     refreshed: str = ""
     asked: str = ""
+    held: str = ""
+    approved: bool = False
 
 
 def new_scan_id(now: dt.datetime) -> str:
-    """Sorts by time; the random part keeps two scans of the same second apart."""
-    return f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    """Sorts by time, to the millisecond; the random part keeps two scans of the same moment apart."""
+    return f"{now:%Y%m%dT%H%M%S}-{now.microsecond // 1000:03d}{secrets.token_hex(3)}"
 
 
 class Scans:

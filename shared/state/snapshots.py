@@ -273,6 +273,15 @@ class Snapshots:
             if dot and scan <= pointer.scan and (scan != pointer.scan or kind.startswith("part.")):
                 self._table.delete(partition, row)
 
+    def drop(self, instance: str, scope: str) -> None:
+        """Forget a scope: what it published is nobody's any more."""
+        partition = self._partition(instance, scope)
+        self._table.delete(partition, _CURRENT)  # first: without it the others count for nothing
+        for row in list(self._table.names(partition)):
+            self._table.delete(partition, row)
+        self._indexes.pop(partition, None)
+        self._published = None
+
     # ---- what was lost
 
     def again(self, instance: str, scope: str) -> list[Again]:
