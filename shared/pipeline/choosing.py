@@ -14,7 +14,8 @@ from shared.state.snapshots import Asset, Index
 #:        have no last scan, so that all of it is news)
 #: truth: what the scope's last scan published just so (for a part of an earlier scan that is sent again: what has
 #:        changed or gone since then must not come back)
-Mode = Literal["news", "truth"]
+#: rest:  the same, and what that scan has not published at all, because this part of it was refused
+Mode = Literal["news", "truth", "rest"]
 
 
 class Choice:
@@ -58,12 +59,14 @@ class Choice:
         published = self._index.mark(item.name)
         if self._wanted is not None and not self._wanted.hold(item):
             return
-        if self._mode == "truth" and published != (None if item.operation == "delete" else mark):
-            self.unchanged += not item.stub
-            return
+        if self._mode != "news" and published != (None if item.operation == "delete" else mark):
+            if self._mode == "truth" or published is not None or item.stub or item.operation == "delete":
+                self.unchanged += not item.stub
+                return
+            self._note(item, mark, sent=True)
         if self._wanted is not None:
             self.found.update(self._wanted.of(item))
-        if self._wanted is not None or self._mode == "truth":
+        if self._wanted is not None or self._mode != "news":
             yield item
             return
         if item.stub:

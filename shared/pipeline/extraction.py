@@ -22,6 +22,7 @@ from shared.job_file import FORMAT, Header
 from shared.pipeline.app import App, log, now, parsed, rfc3339
 from shared.pipeline.beat import Beat
 from shared.pipeline.finish import close_broken, finish_if_done
+from shared.pipeline.held import selection_of
 from shared.pipeline.landing import part_path, put_landing, put_rejected
 from shared.pipeline.parts import PartWriter
 from shared.pipeline.scheduling import STOPPED_AFTER, ScanRequest
@@ -100,6 +101,7 @@ def _take_up(app: App, row: ScopeRow, message: ScanRequest, beat: Beat) -> Scan 
         reason=message.reason,
         full=full,
         since="" if full else row.watermark,
+        selection=selection_of(instance) if instance is not None else "",
     )
 
 

@@ -76,7 +76,7 @@ class File:
         with ExitStack() as held, tempfile.SpooledTemporaryFile(max_size=1 << 20) as refused:
             held.callback(self.columns.close)
             ground = ground_of(app, header, self.beat, held, again=again)
-            assets: list[Asset] | None = [] if header is not None and ground.mode == "news" else None
+            assets: list[Asset] | None = [] if header is not None and ground.mode != "truth" else None
             self.chunk, self.sent, self.deleted = len(confirmed.chunks), confirmed.sent, confirmed.deleted
             choice = Choice(
                 ground.index,
@@ -95,8 +95,11 @@ class File:
                 drop_rejected(app, path)
             if header is not None and assets is not None:
                 taken = [asset for asset in assets if asset.name not in self.refused] if self.refused else assets
-                app.snapshots.write_part(header.instance, header.scope, header.scan, header.part, taken)
-                app.schemas.write_part(header.instance, header.scope, header.scan, header.part, self.columns.rows())
+                if ground.mode == "news":
+                    app.snapshots.write_part(header.instance, header.scope, header.scan, header.part, taken)
+                    app.schemas.write_part(header.instance, header.scope, header.scan, header.part, self.columns.rows())
+                elif taken:
+                    app.snapshots.amend(header.instance, header.scope, taken)
             if reading.format == SqlScript.name:
                 app.schemas.want(path, self.receipt.etag, tuple(self.schemas.unknown))
         if not self.reasons and not work.records and header is None and not reading.may_be_empty:

@@ -201,17 +201,12 @@ def _replace_snapshot(
     instance = app.settings.instances.get(scan.instance)
     again = [lost for lost in snapshots.again(*place) if lost.since < scan.started]
     held = row.last.held if row.last is not None and row.held and not whole else 0
-    # A source that comes back with nothing but containers is not believed, unless somebody has said that it may.
-    limit = instance.delete_limit if instance is not None else 0.0
+    doubt = _doubt(app, scan, row, stale, pointer) if whole else ""
     if not whole or instance is None:
         delete = False
-    elif (
-        stale.names
-        and (stale.too_many(limit) or (stale.gone and not scan.assets and limit < 1))
-        and not approved(app, scan.instance, row, stale.names)
-    ):
+    elif doubt:
         delete, held = False, len(stale.names)
-        hold(app, scan, stale.names)
+        hold(app, scan, stale.names, doubt)
         log.warning("instance=%s scope=%s: %d of %d assets are gone, held back", *place, stale.gone, stale.before)
     else:
         delete = True
@@ -220,7 +215,12 @@ def _replace_snapshot(
     beat(now=True)
     snapshots.replace(
         *place,
-        Pointer(scan=scan.id, started=scan.started, assets=0),
+        Pointer(
+            scan=scan.id,
+            started=scan.started,
+            assets=0,
+            selection=scan.selection if delete or pointer is None else pointer.selection,
+        ),
         _kept(pairs(), created, delete=delete),
         etag,
     )
@@ -228,6 +228,22 @@ def _replace_snapshot(
     if again:
         _trust(app, scan, again, pairs, delete=delete)
     return Outcome(len(stale.names), deleted, held)
+
+
+def _doubt(app: App, scan: Scan, row: ScopeRow, stale: Stale, pointer: Pointer | None) -> str:
+    """Why the deletions of a complete scan wait for a person; empty when they need not.
+
+    A source that comes back with nothing but containers is not believed, unless somebody has said that it may.
+    """
+    instance = app.settings.instances.get(scan.instance)
+    limit = instance.delete_limit if instance is not None else 0.0
+    if not stale.names or approved(app, scan.instance, row, stale.names):
+        return ""
+    if pointer is not None and pointer.selection not in ("", scan.selection):
+        return "`include` or `exclude` have changed since the last scan that deleted anything"
+    if stale.gone and not scan.assets and limit < 1:
+        return "the source came back with nothing"
+    return "they are more than `delete_limit` allows" if stale.too_many(limit) else ""
 
 
 def _delete(

@@ -50,7 +50,9 @@ def ground_of(app: App, header: Header | None, beat: Beat, held: ExitStack, *, a
         # Nothing may begin meanwhile that what is sent now would overwrite.
         beat.add(held.enter_context(app.scans.lease(instance, scope)))
         wait_for_others(app, header)
-        return Ground("truth", app.snapshots.index(instance, scope))
+        pointer, _ = app.snapshots.current(instance, scope)
+        mine = pointer is not None and pointer.scan == header.scan
+        return Ground("rest" if mine else "truth", app.snapshots.index(instance, scope))
     row, _ = app.scans.get(instance, scope)
     if again or (row.current is not None and row.current.id == header.scan and row.current.full):
         return Ground()

@@ -1,4 +1,4 @@
-"""More deletions than the limit: listed by name, held back, and let go by a person.
+"""Deletions that are not believed (too many, or another filter): listed by name, held back, let go by a person.
 
 An approval is for what was shown, and deletes nothing by itself: the next complete scan of the scope does, if what it
 misses was on the list. Whatever has come back by then stays; whatever else has gone meanwhile is held anew.
@@ -6,6 +6,7 @@ misses was on the list. Whatever has come back by then stays; whatever else has 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -18,6 +19,7 @@ from shared.pipeline.ground import AT_WORK
 from shared.pipeline.landing import drop_rejected, put_rejected
 from shared.pipeline.scheduling import request
 from shared.records import Refusal
+from shared.settings import Instance
 from shared.state import Conflict
 from shared.state.scans import Scan, ScopeRow
 
@@ -28,10 +30,16 @@ def _path(instance: str, scan: str) -> str:
     return f"{instance}/{scan}/held"
 
 
-def hold(app: App, scan: Scan, names: Iterable[Name]) -> None:
+def selection_of(instance: Instance) -> str:
+    """Stands for what an instance is to read."""
+    said = msgspec.json.encode([sorted(instance.include), sorted(instance.exclude)])
+    return hashlib.blake2b(said, digest_size=8).hexdigest()
+
+
+def hold(app: App, scan: Scan, names: Iterable[Name], why: str) -> None:
     """Write down what is not deleted before somebody approves."""
-    fix = f"`./hookline approve {scan.instance} {scan.scope}` if it is meant; else see what the source answers"
-    reason = "gone from the source, together with more than `delete_limit` allows; it was not deleted"
+    fix = f"`./hookline approve {scan.instance} {scan.scope}` if it is meant"
+    reason = f"the last scan did not find it any more. It was not deleted: {why}"
     put_rejected(
         app,
         _path(scan.instance, scan.id),

@@ -27,13 +27,8 @@ def named(app: App, what: Iterable[str]) -> list[Replay]:
 
 def refused(app: App) -> list[Replay]:
     """Every file of which something was refused, or got lost, and that still lies in landing."""
-    return [
-        Replay(path=receipt.path, again=True)
-        for receipt in _landed(app)
-        if receipt.final
-        and (receipt.refused or receipt.state in ("rejected", "lost"))
-        and _lies_there(app, receipt.path)
-    ]
+    wrong = (r for r in _landed(app) if r.final and (r.refused or r.state in ("rejected", "lost")))
+    return [Replay(path=receipt.path, again=True) for receipt in wrong if _lies_there(app, receipt.path)]
 
 
 def _landed(app: App) -> Iterator[Receipt]:

@@ -18,9 +18,9 @@ from shared.state.scans import Scan, new_scan_id
 
 
 def assets(app: App, instance: str) -> dict[str, list[Name]]:
-    """Scope -> what the instance has in the catalogue, and nobody else. Raises UsageError: nothing, or still switched on.
+    """Scope -> what the instance has in the catalogue, and nobody else; each name once.
 
-    An instance that goes on being scanned would bring everything back.
+    Raises UsageError when there is nothing, and while it is switched on: its next scan would bring everything back.
     """
     places = list(app.snapshots.scopes())
     mine = sorted(scope for owner, scope in places if owner == instance)
@@ -37,10 +37,12 @@ def assets(app: App, instance: str) -> dict[str, list[Name]]:
             "it has published nothing that is known", where=f"instance {instance}", fix=f"known is: {known}"
         )
     others = [app.snapshots.index(*place) for place in places if place[0] != instance]
-    return {
-        scope: [n for n in _published(app, instance, scope) if not any(o.publishes(n) for o in others)]
-        for scope in mine
-    }
+    found: dict[Name, str] = {}  # the first scope that has it: the containers above are in all of them
+    for scope in mine:
+        for name in _published(app, instance, scope):
+            if not any(other.publishes(name) for other in others):
+                found.setdefault(name, scope)
+    return {scope: [name for name, of in found.items() if of == scope] for scope in mine}
 
 
 def _published(app: App, instance: str, scope: str) -> Iterator[Name]:

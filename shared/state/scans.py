@@ -25,6 +25,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     complete: the source was read to its end without a refusal, so that what is missing from it is gone.
     stale: assets and columns that are not there any more; deleted: of them; held: those that are left alone because
     there are more than the limit.
+    selection: stands for the instance's include and exclude; another one, another selection.
     problem: kind of the error; stops: how often the scan stopped without a word since its last part.
     """
 
@@ -36,6 +37,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     full: bool = False
     since: str = ""
+    selection: str = ""
     parts: int = 0
     position: str = ""
     records: int = 0

@@ -18,6 +18,7 @@ import array
 import gzip
 import heapq
 import io
+import itertools
 import sys
 import time
 from bisect import bisect_left
@@ -65,11 +66,15 @@ class Asset(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
 
 
 class Pointer(msgspec.Struct, frozen=True, kw_only=True):
-    """The scan whose files count. assets: how many it published, stubs left out."""
+    """The scan whose files count. assets: how many it published, stubs left out.
+
+    selection: what the instance was to read, of the last scan after which nothing was held back or carried over.
+    """
 
     scan: str
     started: str
     assets: int
+    selection: str = ""
 
 
 class Again(msgspec.Struct, frozen=True, array_like=True):
@@ -92,8 +97,8 @@ _encode = msgspec.json.Encoder().encode
 class Index:
     """name -> mark (content hash, odd for a stub), in two sorted arrays."""
 
-    def __init__(self, data: bytes = b"", scan: str = "") -> None:
-        self.scan = scan
+    def __init__(self, data: bytes = b"", scan: str = "", version: str | None = "") -> None:
+        self.scan, self.version = scan, version
         numbers = array.array("Q")
         numbers.frombytes(data)
         if sys.byteorder == "big":
@@ -157,16 +162,16 @@ class Snapshots:
 
     def index(self, instance: str, scope: str) -> Index:
         """The index of the last finished scan; empty when there is none."""
-        pointer, _ = self.current(instance, scope)
+        pointer, version = self.current(instance, scope)
         partition = self._partition(instance, scope)
         if pointer is None:
             return Index()
         held = self._indexes.get(partition)
-        if held is None or held.scan != pointer.scan:
+        if held is None or held.version != version:
             data, _ = self._table.get_bytes(partition, f"{pointer.scan}.index")
             if data is None:
-                return Index(scan=pointer.scan)
-            held = self._indexes[partition] = Index(data, pointer.scan)
+                return Index(b"", pointer.scan, version)
+            held = self._indexes[partition] = Index(data, pointer.scan, version)
         return held
 
     def elsewhere(self, instance: str, scope: str) -> list[Index]:
@@ -178,10 +183,10 @@ class Snapshots:
         if self._published is not None and time.monotonic() - self._published[0] < PUBLISHED_SECONDS:
             return self._published[2]
         found = {place: self.index(*place) for place in self.scopes()}
-        scans = frozenset((*place, index.scan) for place, index in found.items())
-        same = self._published is not None and self._published[1] == scans
+        versions = frozenset((*place, index.version or "") for place, index in found.items())
+        same = self._published is not None and self._published[1] == versions
         made = self._published[2] if same and self._published is not None else Published(found.values())
-        self._published = (time.monotonic(), scans, made)
+        self._published = (time.monotonic(), versions, made)
         return made
 
     def scopes(self) -> Iterator[tuple[str, str]]:
@@ -261,6 +266,15 @@ class Snapshots:
         self._table.put_bytes(partition, f"{pointer.scan}.assets", _pack(noted()))
         self._table.put_bytes(partition, f"{pointer.scan}.index", Index.build(keys, marks))
         self._table.put(partition, _CURRENT, msgspec.structs.replace(pointer, assets=counted), etag=etag or NEW)
+
+    def amend(self, instance: str, scope: str, assets: Iterable[Asset]) -> None:
+        """Add to the scope's snapshot what of its scan was published later. Raises Conflict."""
+        pointer, etag = self.current(instance, scope)
+        if pointer is None:
+            return
+        both = heapq.merge(self.assets(instance, scope), sorted(assets), key=lambda a: a.identity)
+        last = (list(same)[-1] for _, same in itertools.groupby(both, key=lambda a: a.identity))
+        self.replace(instance, scope, pointer, last, etag)
 
     def trim(self, instance: str, scope: str) -> None:
         """Remove the files of scans other than the current one."""

@@ -135,7 +135,7 @@ class Toy(Source[ToySettings]):
             system.on_read(count)
             if system.error is not None and name == system.error_at:
                 raise system.error
-            table = system.schemas[scope].get(name)
+            table = system.schemas[scope].get(name) if self.selection.takes(scope, name) else None
             if table is not None and name in system.refuse:
                 yield Refusal(place=f"{scope}.{name}", rule="source", reason="permission denied", fix="grant it")
             elif table is not None:
@@ -329,6 +329,8 @@ class World:
             "auth": "none",
             "hook": {"namespace": "hubtest.example.net"},
         }
+        #: once a day, hours away from now: what is due must not depend on when the tests run
+        self.daily = f"0 0 {(dt.datetime.now(dt.UTC).hour + 12) % 24} * * *"
         self.limits: dict[str, Any] = {}
         self.receipts: dict[str, Any] = {}
         self.environ = {"HooklineStorage": azurite.connection_string}
@@ -355,7 +357,7 @@ class World:
         """The system of that name, with an instance of the same name that reads it."""
         if name not in self.systems:
             self.systems[name] = SYSTEMS[name] = System(name)
-            settings = {"connector": "toy", "settings": {"system": name}, "schedule": "0 0 2 * * *"}
+            settings = {"connector": "toy", "settings": {"system": name}, "schedule": self.daily}
             self.instances[name] = {**settings, **options}
             self._app = None
         return self.systems[name]

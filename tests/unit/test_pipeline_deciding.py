@@ -259,3 +259,58 @@ def test_a_scan_by_its_id_and_a_file_by_its_path(world: World, crm: System) -> N
     with pytest.raises(UsageError, match="no such file in landing") as caught:
         requeue.named(world.app, ["uploads/none.json"])
     assert caught.value.where == "uploads/none.json"
+
+
+def test_what_a_replay_adds_belongs_to_the_snapshot(world: World, crm: System) -> None:
+    """It is not sent again by the next scan, and is deleted when it goes."""
+    test_a_file_that_was_rejected_runs_again_after_the_fix(world, crm)
+    assert run(world) == []
+    del crm.tables["new"]
+    assert run(world) == ["delete postgresql_table new"]
+    world.check()
+
+
+def test_a_replay_of_an_earlier_scan_brings_nothing_back(world: World, crm: System) -> None:
+    first = world.scan_of("crm").id
+    drop(crm, 3)
+    run(world)
+    sent = again(world, requeue.named(world.app, [first]))
+    assert not [name for name in sent if name.endswith("t03")]
+    world.check()
+
+
+# ---- another filter
+
+
+def test_what_a_new_filter_leaves_out_is_held(world: World, crm: System) -> None:
+    before = set(world.catalogue())
+    world.configure("crm", exclude=["public.t03"])
+    for _ in range(2):
+        assert run(world) == []
+        assert world.scan_of("crm").held == 1
+    assert set(world.catalogue()) == before
+    (told,) = world.rejected(f"crm/{world.scan_of('crm').id}/held")
+    assert "`exclude` have changed" in told.reason
+    assert approve(world) == ["delete postgresql_table t03"]
+    drop(crm, 5)
+    assert run(world) == ["delete postgresql_table t05"], "the new filter is what counts now"
+
+
+def test_a_filter_that_is_taken_back(world: World, crm: System) -> None:
+    world.configure("crm", exclude=["public.t03"])
+    run(world)
+    world.configure("crm", exclude=[])
+    assert run(world) == []
+    assert world.scan_of("crm").held == 0
+    drop(crm, 5)
+    assert run(world) == ["delete postgresql_table t05"]
+    world.check()
+
+
+def test_a_filter_that_lets_more_in(world: World, crm: System) -> None:
+    world.configure("crm", exclude=["public.none"])
+    drop(crm, 5)
+    assert run(world) == []
+    assert world.scan_of("crm").held == 1, "which of the two it was, nobody knows"
+    assert approve(world) == ["delete postgresql_table t05"]
+    world.check()
