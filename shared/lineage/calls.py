@@ -13,7 +13,7 @@ from shared.lineage.flow import Entry
 from shared.lineage.headers import Parameter, parameters_of
 from shared.lineage.model import TableName
 from shared.lineage.relations import Relation, Value, union
-from shared.lineage.tables import Ref, Tables
+from shared.lineage.tables import HOLE, Ref, Tables
 from shared.lineage.tokens import balanced, opens, parts
 from shared.lineage.words import word
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from shared.lineage.headers import Header
     from shared.lineage.splitting import Piece
 
+#: procedures that run a command for each database or table
+_EACH = frozenset({"sp_msforeachdb", "sp_msforeachtable", "sp_foreachdb", "sp_ineachdb"})
 #: calls within calls, and calls of one script, that are followed
 MAX_DEEP = 4
 MAX_CALLS = 200
@@ -110,6 +112,11 @@ class Calls(Dynamic):
         arguments = _arguments(rest[end:])
         if name and name[-1].text.lower() == "sp_executesql":
             self._executesql(arguments, tokens[0], place)
+            return True
+        if name and name[-1].text.lower() in _EACH:  # runs it for each database or table: `?`
+            command = next((a for a in arguments if a.name in ("", "command", "command1")), None)
+            texts = self.texts(command.tokens) if command is not None else ()
+            self._run(tuple(t.replace("?", f"{HOLE}0n_") for t in texts), tokens[0], place)
             return True
         if name and name[-1].text.lower() == "sp_xml_preparedocument" and len(arguments) > 1:
             self.memory.assign(arguments[0].variable, self.value(arguments[1].tokens, place))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.lineage.model import TableName
-from shared.lineage.tables import Names, Ref
+from shared.lineage.tables import HOLE, Names, Ref
 from shared.lineage.tokens import balanced, opens
 from shared.lineage.words import NO_COLUMN, word
 
@@ -295,6 +295,9 @@ def _use(tokens: list[Token], words: list[str], script: Script) -> bool:
     if level in ("ROLE", "WAREHOUSE", "SECONDARY") or at >= len(tokens):
         return True
     name = [script.names.folded(t.text, quoted=t.token_type.name == "IDENTIFIER") for t in tokens[at:] if t.text != "."]
+    if any(HOLE in n.lower() for n in name):  # dynamic SQL that runs in a database that is not known
+        script.names.defaults = ("", "", "")
+        return True
     is_trino = script.name in ("trino", "presto", "athena")
     if len(name) > 1:
         script.names.use(database=name[-2], schema=name[-1])

@@ -187,7 +187,7 @@ def compound(tokens: list[Token]) -> list[Token]:
     found: list[Token] = []
     for i, token in enumerate(tokens):
         before = tokens[i - 1] if i else None
-        operator = before is not None and before.text in ("+", "-", "*", "/", "%") and bool(found)
+        operator = before is not None and before.text in ("+", "-", "*", "/", "%", "^", "|", "&") and bool(found)
         if operator and before is not None and token.text == "=" and before.end + 1 == token.start:
             found.pop()
             name: list[Token] = []

@@ -44,6 +44,10 @@ MAX_BODIES = 3
 _NAMING = frozenset({"snowflake", "databricks", "spark"})
 
 
+#: heads of statements that give values to variables
+_ASSIGNING = frozenset({"DECLARE", "SET", "RETURN", "OPEN", "LET"})
+
+
 class Script:
     """Reads one text, statement by statement; bodies inside strings and dynamic SQL are read the same way."""
 
@@ -292,7 +296,11 @@ class Script:
         if first == "FORALL":
             self.memory.variables.setdefault(tokens[1].text.lower(), {})
             return
-        if self.procedural.read(tokens, place) or first.split(" ", maxsplit=1)[0] in QUIET:
+        if (
+            self.procedural.read(tokens, place)
+            or first.split(" ", maxsplit=1)[0] in QUIET
+            or first == "UPDATE STATISTICS"
+        ):
             return
         for i in range(1, len(tokens)):
             if words[i] not in ("SELECT", "WITH") or not (
@@ -303,7 +311,9 @@ class Script:
             inner = balanced(tokens[i:]) if tokens[i - 1].text == "(" else tokens[i:]
             self.rows(inner, place)
             return
-        if piece.routine is None and not place.procedural and first not in ("DECLARE", "SET", "RETURN", "OPEN", "LET"):
+        if self.is_tsql and (first[:3] in ("SP_", "XP_") or self.bodies.of(definitions.name_at(tokens, 0)[0])):
+            self.procedural.execute([tokens[0], *tokens], ["EXEC", *words], place)  # the first of a batch needs no EXEC
+        elif piece.routine is None and not place.procedural and first not in _ASSIGNING:
             begins = f" that begins with {first[:40]!r}" if first else ""
             self.findings.report(tokens[0], f"a statement{begins} was not understood", place)
 

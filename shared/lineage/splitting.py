@@ -267,6 +267,8 @@ class Splitter:
         return bool(follows) and follows[0].line == self.tokens[i].line and follows[0].text.isdigit()
 
     def _begin(self, i: int) -> int:
+        if self.tsql and self._at(i + 1) in ("DIALOG", "CONVERSATION"):
+            return i + 1
         if self._at(i + 1) in TRANSACTION:
             i += 1
             while i + 1 < len(self.tokens) and self._at(i + 1) in ("TRAN", "TRANSACTION"):
@@ -282,6 +284,8 @@ class Splitter:
 
     def _end(self, i: int) -> int:
         """Step over END and what belongs to it; a routine of any dialect but T-SQL ends with its outermost block."""
+        if self.tsql and self._at(i + 1) == "CONVERSATION":
+            return i + 1
         is_last = self.blocks == 0
         self.blocks = max(0, self.blocks - 1)
         if self.locals and self.locals[-1][1] >= self.blocks:

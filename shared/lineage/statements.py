@@ -84,6 +84,8 @@ class Statements:
         tokens, outputs = without_output(tokens)
         logs: list[Log] = [(table, columns, self.parsing.expressions(words)) for table, columns, words in outputs]
         refused = self.names.of_tokens(rejected) if rejected else None
+        if tsql and word(tokens[0]) in ("INSERT", "UPDATE", "DELETE", "MERGE", "WITH"):
+            tokens, given = output_list(tokens)
         given = output or given
         if given:
             logs.append((None, [], self.parsing.expressions(given)))

@@ -1,10 +1,12 @@
-"""T-SQL that sqlglot's grammar does not know, put into words that it does: table hints, OPENXML, ad hoc sources."""
+"""T-SQL that sqlglot's grammar does not know, put into words that it does: hints, options, OPENXML, ad hoc sources."""
 
 from __future__ import annotations
 
-from sqlglot.tokenizer_core import Token
+from collections.abc import Callable
 
-from shared.lineage.tokens import balanced, named, parts
+from sqlglot.tokenizer_core import Token, TokenType
+
+from shared.lineage.tokens import balanced, instead, named, parts
 from shared.lineage.words import word, words_in
 
 #: https://learn.microsoft.com/sql/t-sql/queries/hints-transact-sql-table
@@ -12,55 +14,163 @@ HINTS = words_in("""
     NOEXPAND INDEX FORCESEEK FORCESCAN HOLDLOCK NOLOCK NOWAIT PAGLOCK READCOMMITTED READCOMMITTEDLOCK READPAST
     READUNCOMMITTED REPEATABLEREAD ROWLOCK SERIALIZABLE SNAPSHOT SPATIAL_WINDOW_MAX_CELLS TABLOCK TABLOCKX UPDLOCK XLOCK
     KEEPIDENTITY KEEPDEFAULTS IGNORE_CONSTRAINTS IGNORE_TRIGGERS""")
-_SOURCES = frozenset({"OPENXML", "OPENDATASOURCE", "OPENROWSET"})
+
+#: how many tokens are taken, and what stands for them
+Taken = tuple[int, list[Token]]
 
 
 def rewritten(tokens: list[Token]) -> list[Token]:
     """The statement in words of the grammar; the list itself where nothing is to be done."""
-    words = [word(t) for t in tokens]
-    if not (HINTS | _SOURCES).intersection(words):
+    if not any(t.text in _MARKS or t.text.upper() in _WORDS or word(t) in HINTS for t in tokens):
         return tokens
     found: list[Token] = []
     i = 0
     while i < len(tokens):
-        after = tokens[i + 1] if i + 1 < len(tokens) else None
-        bracket = after is not None and after.text == "("
-        if i and bracket and words[i] == "WITH" and HINTS.intersection(words[i + 2 : i + 3]):
-            i += len(balanced(tokens[i + 2 :])) + 3
-            continue
-        if (
-            tokens[i].text == "(" and i and words[i + 1 : i + 2] and words[i + 1] in HINTS - {"INDEX"}
-        ):  # FROM t (NOLOCK)
-            inner = balanced(tokens[i + 1 :])
-            if all(word(t) in HINTS or t.text == "," for t in inner) and words[i - 1] not in ("VALUES", "SELECT"):
-                i += len(inner) + 2
-                continue
-        if words[i] in _SOURCES and bracket:
-            taken, instead_of = _source(tokens, words, i)
-            if taken:
-                found += instead_of
-                i += taken
-                continue
-        found.append(tokens[i])
-        i += 1
+        step = _MARKS.get(tokens[i].text) or _WORDS.get(word(tokens[i]))
+        taken = step(tokens, i) if step is not None else None
+        if taken is None:
+            found.append(tokens[i])
+            i += 1
+        else:
+            found += taken[1]
+            i += taken[0]
     return found
 
 
-def _source(tokens: list[Token], words: list[str], i: int) -> tuple[int, list[Token]]:
-    """How many tokens an ad hoc source takes, and what stands for them."""
-    inner = balanced(tokens[i + 2 :])
+def _at(tokens: list[Token], i: int) -> str:
+    """The word, or the text of what is no word, at a place."""
+    return (word(tokens[i]) or tokens[i].text) if 0 <= i < len(tokens) else ""
+
+
+def _bracketed(tokens: list[Token], i: int) -> list[Token] | None:
+    """What stands between the parentheses that open at `i`."""
+    return balanced(tokens[i + 1 :]) if _at(tokens, i) == "(" else None
+
+
+def _hint(tokens: list[Token], i: int) -> Taken | None:
+    """`FROM t (NOLOCK)`."""
+    inner = balanced(tokens[i + 1 :]) if i and _at(tokens, i + 1) in HINTS - {"INDEX"} else []
+    is_hint = bool(inner) and all(word(t) in HINTS or t.text == "," for t in inner)
+    return (len(inner) + 2, []) if is_hint and _at(tokens, i - 1) not in ("VALUES", "SELECT", ",") else None
+
+
+def _with(tokens: list[Token], i: int) -> Taken | None:
+    """`WITH (NOLOCK)`, `WITH XMLNAMESPACES ('uri' AS p)`."""
+    inner = _bracketed(tokens, i + 1)
+    if inner is not None and i and _at(tokens, i + 2) in HINTS:
+        return len(inner) + 3, []
+    if _at(tokens, i + 1) == "XMLNAMESPACES":
+        size = 4 + len(_bracketed(tokens, i + 2) or ())
+        return (size + 1, [tokens[i]]) if _at(tokens, i + size) == "," else (size, [])
+    return None
+
+
+def _option(tokens: list[Token], i: int) -> Taken | None:
+    """`OPTION (RECOMPILE)` at the end of a query."""
+    inner = _bracketed(tokens, i + 1)
+    return (len(inner) + 3, []) if inner is not None and _at(tokens, i - 1) not in (".", ",", "SELECT") else None
+
+
+def _adhoc(tokens: list[Token], i: int) -> Taken | None:
+    """`OPENDATASOURCE('provider', 'connection').database.schema.table`: the table."""
+    inner = _bracketed(tokens, i + 1)
+    end = i + 3 + len(inner or ())
+    return (end + 1 - i, []) if inner is not None and _at(tokens, end) == "." else None
+
+
+def _rowset(tokens: list[Token], i: int) -> Taken | None:
+    """`OPENROWSET('provider', 'connection', database.schema.table)`: the table."""
+    inner = _bracketed(tokens, i + 1)
+    given = parts(inner or [])
+    if inner is None or len(given) < 3 or _at(tokens, i + 2) == "BULK" or _is_string(given[-1][-1]):
+        return None
+    return len(inner) + 3, given[-1]
+
+
+def _xml(tokens: list[Token], i: int) -> Taken | None:
+    """OPENXML(@h, '/path', 1) WITH (column type 'path'): as OPENJSON, whose list of columns is the same."""
+    inner = _bracketed(tokens, i + 1)
+    given = parts(inner or [])
+    if inner is None or not given:
+        return None
     end = i + 3 + len(inner)
-    given = parts(inner)
-    if words[i] == "OPENDATASOURCE":  # OPENDATASOURCE('provider', 'connection').database.schema.table
-        return (end + 1 - i, []) if tokens[end : end + 1] and tokens[end].text == "." else (0, [])
-    if words[i] == "OPENROWSET":  # OPENROWSET('provider', 'connection', database.schema.table)
-        is_name = len(given) > 2 and words[i + 2] != "BULK" and not given[-1][-1].token_type.name.endswith("STRING")
-        return (end - i, given[-1]) if is_name else (0, [])
-    name = named("OPENJSON", tokens[i])  # its WITH (column type 'path') is OPENXML's
-    call = [name, tokens[i + 1], *given[0], tokens[end - 1]] if given else []
-    if words[end : end + 1] == ["WITH"] and tokens[end + 1 : end + 2] and tokens[end + 1].text != "(":
-        at = end + 2
-        while at + 1 < len(tokens) and tokens[at].text == ".":
-            at += 2
-        return (at - i, call)
-    return (end - i, call)
+    call = [named("OPENJSON", tokens[i]), tokens[i + 1], *given[0], tokens[end - 1]]
+    if _at(tokens, end) == "WITH" and _at(tokens, end + 1) != "(":  # WITH the columns of a table
+        end += 2
+        while _at(tokens, end) == ".":
+            end += 2
+    return end - i, call
+
+
+def _parsed(tokens: list[Token], i: int) -> Taken | None:
+    """`TRY_PARSE(a AS int USING 'en-US')` as a cast."""
+    inner = _bracketed(tokens, i + 1)
+    if inner is None or "AS" not in map(word, inner):
+        return None
+    using = next((n for n, t in enumerate(inner) if word(t) == "USING"), len(inner))
+    close = tokens[i + 2 + len(inner)]
+    return len(inner) + 3, [named("CAST", tokens[i]), tokens[i + 1], *inner[:using], close]
+
+
+def _graph(tokens: list[Token], i: int) -> Taken | None:
+    """`MATCH (a-(b)->c)`: a condition."""
+    inner = _bracketed(tokens, i + 1)
+    if inner is None or not any(t.text in ("-", "->", "<-") for t in inner):
+        return None
+    return len(inner) + 3, [instead(tokens[i], TokenType.NULL)]
+
+
+def _physical(tokens: list[Token], i: int) -> Taken | None:
+    """`%%physloc%%`: an address, no column."""
+    if [_at(tokens, n) for n in (i + 1, i + 3, i + 4)] != ["%", "%", "%"]:
+        return None
+    return 5, [instead(tokens[i], TokenType.NULL)]
+
+
+def _negated(tokens: list[Token], i: int) -> Taken | None:
+    """`a !> b`, `a !< b`."""
+    kind = {">": TokenType.LTE, "<": TokenType.GTE}.get(_at(tokens, i + 1))
+    if kind is None or tokens[i].end + 1 != tokens[i + 1].start:
+        return None
+    text = "<=" if kind is TokenType.LTE else ">="
+    return 2, [Token(kind, text, tokens[i].line, tokens[i].col, tokens[i].start, tokens[i + 1].end)]
+
+
+def _global(tokens: list[Token], i: int) -> Taken | None:
+    """`FROM ::fn_trace_gettable(..)`."""
+    return (1, []) if _at(tokens, i - 1) in ("FROM", "JOIN", "APPLY", ",") else None
+
+
+def _escape(tokens: list[Token], i: int) -> Taken | None:
+    """ODBC's `{fn NOW()}`, `{d '2024-01-01'}`."""
+    if _at(tokens, i + 1) not in ("FN", "D", "T", "TS", "OJ"):
+        return None
+    end = next((n for n in range(i, len(tokens)) if tokens[n].text == "}"), 0)
+    return (end + 1 - i, rewritten(tokens[i + 2 : end])) if end else None
+
+
+def _clone(tokens: list[Token], i: int) -> Taken | None:
+    """Fabric: `CREATE TABLE a AS CLONE OF b AT '2024-05-01'`."""
+    if _at(tokens, i - 1) != "AS" or _at(tokens, i + 1) != "OF":
+        return None
+    end = next((n for n in range(i, len(tokens)) if _at(tokens, n) == "AT"), len(tokens))
+    return len(tokens) - i, [tokens[i], *tokens[i + 2 : end]]
+
+
+def _is_string(token: Token) -> bool:
+    return token.token_type.name.endswith("STRING")
+
+
+Step = Callable[[list[Token], int], Taken | None]
+_MARKS: dict[str, Step] = {"%": _physical, "!": _negated, "::": _global, "{": _escape, "(": _hint}
+_WORDS: dict[str, Step] = {
+    "WITH": _with,
+    "OPTION": _option,
+    "OPENDATASOURCE": _adhoc,
+    "OPENROWSET": _rowset,
+    "OPENXML": _xml,
+    "PARSE": _parsed,
+    "CLONE": _clone,
+    "TRY_PARSE": _parsed,
+    "MATCH": _graph,
+}

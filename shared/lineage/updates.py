@@ -68,6 +68,12 @@ class Updates:
 
     def _assignments(self, e: Any, scope: Scope, ref: Ref | None, there: Relation) -> list[tuple[Ref | None, Column]]:
         """`SET a = x`, `SET (a, b) = (..)`, `SET @v = a = x`: target, column and value."""
+        if isinstance(e, exp.Dot) and isinstance(e.expression, exp.Anonymous) and e.expression.name.upper() == "WRITE":
+            given = e.expression.expressions[:1]  # T-SQL: SET a.WRITE(x, 0, 10)
+            e = exp.EQ(
+                this=exp.Column(this=e.this),
+                expression=exp.Concat(expressions=[exp.column(e.this.copy(), "deleted"), *given]),
+            )
         if not isinstance(e, exp.EQ):
             return []
         left, right = e.this, e.expression
