@@ -221,7 +221,7 @@ def bridged(tokens: list[Token]) -> tuple[list[Token], int]:
             before is None
             or before.token_type.name in _ENDS
             or before.token_type.name == "SEMICOLON"
-            or (after is not None and word(after) in _BEGINS and before.text != "(")
+            or (after is not None and word(after) in _BEGINS and word(before) in ("BEGIN", "THEN", "ELSE"))
         ):
             lost += 1
         else:
