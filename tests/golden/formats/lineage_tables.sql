@@ -226,7 +226,6 @@ INSERT INTO u SELECT * FROM w;
 EXEC('select 1'); EXEC sp_executesql @s; EXEC dbo.q 1, 2; INSERT INTO t EXEC dbo.p;
 --> out t
 --> problem line 1: dynamic SQL
---> problem line 1: dynamic SQL
 --> problem line 1: the rows come from a procedure
 
 --# what is not understood takes nothing else down | postgres
