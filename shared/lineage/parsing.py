@@ -24,6 +24,7 @@ from shared.lineage.tokens import select
 from shared.lineage.words import word
 
 _MISSING = re.compile(r"^Required keyword: '\w+' missing for <class '[\w.]*\.(\w+)'>")
+_TOO_MUCH = "The number of provided arguments"
 #: tried in this order where the dialect's own grammar fails
 _NEAREST = ("postgres", "tsql", "snowflake", "databricks", "bigquery", "mysql", "oracle", "duckdb")
 MAX_ATTEMPTS = 60
@@ -200,8 +201,11 @@ def _loose_joins(tokens: list[Token]) -> int:
 
 
 def _is_about_arguments(error: ParseError) -> bool:
-    """Whether all that is wrong is that functions lack arguments."""
-    found = [_MISSING.search(str(e.get("description"))) for e in error.errors]
+    """Whether all that is wrong is that functions lack arguments, or have more than sqlglot knows of."""
+    texts = [str(e.get("description")) for e in error.errors]
+    found = [_MISSING.search(t) for t in texts if not t.startswith(_TOO_MUCH)]
+    if texts and not found:
+        return True
     return bool(found) and all(f is not None and issubclass(getattr(exp, f[1], object), exp.Func) for f in found)
 
 

@@ -28,6 +28,8 @@ def repaired(tokens: list[Token], error: ParseError) -> Iterator[list[Token]]:
         inner = balanced(tokens[option + 2 :])
         if option + len(inner) + 3 == len(tokens):
             yield tokens[:option]
+    if any(t.token_type is TokenType.OBJECT_IDENTIFIER for t in tokens):  # PostgreSQL: x::regclass[]
+        yield [instead(t, TokenType.TEXT) if t.token_type is TokenType.OBJECT_IDENTIFIER else t for t in tokens]
     at = _position(tokens, error)
     for i in (at, at - 1, at + 1, at - 2):
         if 0 < i < len(tokens) and _is_name(tokens, i):

@@ -38,6 +38,8 @@ from shared.lineage.words import QUIET, READ, ROUTINES, word
 MAX_TEXT = 4 * 1024 * 1024
 #: what a routine's LANGUAGE may say for its body to be read
 SQL_LANGUAGES = frozenset({"", "SQL", "PLPGSQL"})
+#: a byte order mark, and the end of a file of old
+_MARKS = {0xFEFF: " ", 0x1A: " "}
 #: bodies within bodies: DO $$ .. EXECUTE $q$ .. $q$ .. $$
 MAX_BODIES = 3
 #: dialects in which an expression may name a table
@@ -90,7 +92,7 @@ class Script:
             self.findings.problem(1, wrong)
 
     def read(self) -> ScriptLineage:
-        text, self.parsing.known = removed(self.sql.replace("\ufeff", " "), self.name)  # a byte order mark
+        text, self.parsing.known = removed(self.sql.translate(_MARKS), self.name)
         self._text(text, 0, None, 0)
         return self.findings.made()
 

@@ -401,4 +401,4 @@ class Splitter:
             "SQL",
             "READS",
             "MODIFIES",
-        ) and (self._at(i + 1) not in ("ON", "OR", "OF", "SQL"))
+        ) and self._at(i + 1) not in ("ON", "OR", "OF", "SQL", "TIME", "LOCAL")  # timestamp WITH TIME ZONE
