@@ -127,6 +127,9 @@ class Memory:
         found = self.functions.get(key)
         return self.functions.get(key) if found is None and self.missing(key) else found
 
+    def called(self, rows: Relation, arguments: list[tuple[str, Value]]) -> Relation:
+        return self.passed.filled(rows, arguments)
+
     def scalar(self, name: str) -> Value | None:
         """What a function of the script returns, besides what its arguments hold."""
         key = name.lower()

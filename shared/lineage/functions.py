@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.lineage.definitions import name_at
+from shared.lineage.headers import Formal
 from shared.lineage.tokens import balanced, parts
 from shared.lineage.words import word
 
@@ -41,15 +42,17 @@ def read(tokens: list[Token], script: Script, place: Place) -> bool:
     query = tokens[start + is_macro_of_rows :]
     if query and query[0].text == "(":
         query = balanced(query[1:])
-    parameters = [p[0].text.lower() for p in parts(given)]
-    before = {p: script.memory.variables.get(p) for p in parameters}
-    script.memory.variables.update({p: {} for p in parameters})
+    memory = script.memory
+    formals = [Formal(p[0].text, False, p[1:]) for p in parts(given)]
+    key = tuple(t.text.lower() for t in name if t.text != ".")
+    before = dict(memory.variables)
+    for formal, value, _ in memory.passed.enter(key, formals):
+        memory.variables[formal.name.lower()] = value
     rows = script.rows(query, place)
-    for p, value in before.items():
-        if value is None:
-            script.memory.variables.pop(p, None)
-        else:
-            script.memory.variables[p] = value
+    for formal in formals:
+        memory.variables.pop(formal.name.lower(), None)
+        if formal.name.lower() in before:
+            memory.variables[formal.name.lower()] = before[formal.name.lower()]
     if rows is not None and name:
-        script.memory.functions[name[-1].text.lower().split(".")[-1]] = script.memory.followed(rows)
+        memory.functions[name[-1].text.lower().split(".")[-1]] = memory.followed(rows)
     return True

@@ -84,6 +84,28 @@ class Passed:
                     break
         return found[0] if len(found) == 1 else None
 
+    def filled(self, rows: Relation, arguments: list[tuple[str, Value]]) -> Relation:
+        """The rows that a function gives, with what this call hands to its parameters: (name, value)."""
+        if not self.used:
+            return rows
+        return rows.map(lambda value: self._filled(value, arguments))
+
+    def _filled(self, value: Value, arguments: list[tuple[str, Value]]) -> Value:
+        result: Value = {}
+        for source, node in value.items():
+            parts = source.ref.name.parts
+            formals = self._formals.get(parts[1:-1]) if parts and parts[0] == _MARK else None
+            if formals is None:
+                result.setdefault(source, node)
+                continue
+            names = [f.name.lower() for f in formals]
+            for i, (name, given) in enumerate(arguments):
+                if (name or (names[i] if i < len(names) else "")) == parts[-1]:
+                    for behind, how in given.items():
+                        if result.get(behind) is None:
+                            result[behind] = node if node is not None else how
+        return result
+
     # ---- at the end of the script
 
     def bind(self) -> None:

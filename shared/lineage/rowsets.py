@@ -223,7 +223,7 @@ class Rowsets(Pivots):
                 return self._function(inner, scope, node)
         known = self.env.function(name)
         if known is not None:
-            return known
+            return self.env.called(known, [self._given(a, scope) for a in call.expressions])
         given = [t for _, a in children(call) if (t := _table_argument(a)) is not None]
         if given:
             return self._passed_through(given, scope)
@@ -245,6 +245,14 @@ class Rowsets(Pivots):
         if columns:
             return Relation([Column(c, value if counts else {}) for c, counts in columns.items()], loose=True)
         return Relation(whole=value, loose=True)
+
+    def _given(self, argument: Any, scope: Scope) -> tuple[str, Value]:
+        """(name, value) of an argument; `name => value` says its name."""
+        if isinstance(argument, (exp.Kwarg, exp.PropertyEQ, exp.EQ)) and isinstance(
+            argument.expression, exp.Expression
+        ):
+            return argument.this.name.lower(), self.value(argument.expression, scope)
+        return "", self.value(argument, scope)
 
     def _passed_through(self, given: list[Any], scope: Scope) -> Relation:
         """Rows of a function over tables (ML.PREDICT, polymorphic functions): theirs, and columns that it makes up."""
