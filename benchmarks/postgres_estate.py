@@ -1,4 +1,6 @@
-"""An estate to measure against: tables with comments, keys and foreign keys, and one view per five tables.
+"""An estate to measure against: tables with comments, keys and foreign keys, and views.
+
+The views are one simple join per five tables, or those of nested_views.py, which come with their column lineage.
 
     python benchmarks/postgres_estate.py CONNINFO TABLES [COLUMNS]
 
@@ -8,8 +10,11 @@ Everything is created by the server itself (DO blocks in batches, because each t
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import psycopg
+
+from benchmarks.nested_views import View, views
 
 SCHEMA = "estate"
 #: objects per transaction: each holds locks, and max_locks_per_transaction is 64 per connection by default
@@ -44,20 +49,43 @@ end $$
 """
 
 
-def build(conninfo: str, tables: int, columns: int = 12, schema: str = SCHEMA) -> None:
-    """Create `schema` with `tables` tables of `columns` columns each (t000000, ...), anew if it is there."""
+def build(
+    conninfo: str, tables: int, columns: int = 12, schema: str = SCHEMA, *, nested: int = 0, seed: int = 1
+) -> list[View]:
+    """Create `schema` with `tables` tables of `columns` columns each (t000000, ...), anew if it is there.
+
+    nested: so many views on views, which are returned with their lineage, instead of the simple ones.
+    """
     if not schema.isidentifier() or tables < 1 or columns < 2:
         raise ValueError("a plain schema name, at least one table and two columns")
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute(f"create schema if not exists {schema}")
         for kind in ("v", "t"):
             _drop(connection, schema, kind)
-        for block in (_TABLES, _VIEWS):
+        for block in (_TABLES,) if nested else (_TABLES, _VIEWS):
             for first in range(0, tables, BATCH):
                 last = min(first + BATCH, tables) - 1
                 text = block.format(schema=schema, columns=columns, first=first, last=last).replace("%%", "%")
                 connection.execute(text)
+        made = list(views(_names(tables), _columns(columns), nested, schema=schema, seed=seed))
+        for first in range(0, nested, BATCH):
+            _create(connection, made[first : first + BATCH])
         connection.execute("analyze")
+    return made
+
+
+def _names(tables: int) -> list[str]:
+    return [f"t{number:06}" for number in range(tables)]
+
+
+def _columns(columns: int) -> list[str]:
+    return ["id", "parent_id", *(f"c{number}" for number in range(1, columns - 1))]
+
+
+def _create(connection: psycopg.Connection[tuple[object, ...]], made: Sequence[View]) -> None:
+    with connection.transaction(), connection.pipeline():
+        for view in made:
+            connection.execute(view.sql.encode(), prepare=False)
 
 
 def _drop(connection: psycopg.Connection[tuple[object, ...]], schema: str, kind: str) -> None:

@@ -71,6 +71,19 @@ class ColumnEdge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     kind: Literal["", "copy", "derivation"] = ""
 
 
+class Mention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """What a table's name in SQL stands for, where the source knows that better than its spelling tells.
+
+    path:    as it is spelled, with the defaults filled in
+    address: a view, a partition's table, a table that a search path finds, one on another server
+    columns: their names in the table's order, for stars and unqualified columns
+    """
+
+    path: tuple[str, ...]
+    address: Address
+    columns: tuple[str, ...] = ()
+
+
 class _Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
     """Fields that every asset may have. `properties` become customAttributes: strings, shown as they are.
 
@@ -115,6 +128,8 @@ class Dataset(
 
     sql, dialect: a view's definition and sqlglot's name of its dialect; lineage is derived from it by the transform.
     inputs:       what the source's own dependency catalogue says a view reads; kept where the SQL is not understood.
+    mentions:     what names in the SQL stand for, as far as the source knows.
+    definitions:  SQL that creates the routines which the SQL calls; read along with it.
     """
 
     address: Address
@@ -122,6 +137,8 @@ class Dataset(
     sql: str = ""
     dialect: str = ""
     inputs: tuple[Address, ...] = ()
+    mentions: tuple[Mention, ...] = ()
+    definitions: str = ""
     foreign_keys: tuple[ForeignKey, ...] = ()
 
 
@@ -155,7 +172,8 @@ class Process(
 ):
     """Job, task, package, flow, routine: what reads inputs and writes outputs.
 
-    sql, dialect: where lineage is to be derived from text (with the defaults for unqualified names).
+    sql, dialect: where lineage is to be derived from text (with the defaults for unqualified names, and `mentions` and
+                  `definitions` as a Dataset has them).
     parent:       the job, package or pipeline it belongs to.
     ended, state: of the last known run: RFC 3339 time, and COMPLETE, FAIL, ABORT, RUNNING, START or "".
     """
@@ -168,6 +186,8 @@ class Process(
     dialect: str = ""
     default_database: str = ""
     default_schema: str = ""
+    mentions: tuple[Mention, ...] = ()
+    definitions: str = ""
     parent: Address | None = None
     ended: str = ""
     state: str = ""

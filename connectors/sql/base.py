@@ -76,6 +76,11 @@ class SqlSource(Source[S], Generic[S, C]):
         del session, schema, after
         return ()
 
+    def triggers(self, session: C, schema: str, after: str) -> Iterable[Leaf]:
+        """What runs by itself when a relation is written, with a key above `after`, ascending; `name`: the relation."""
+        del session, schema, after
+        return ()
+
     def probe(self, session: C) -> Iterator[Check]:
         """What `check` says about a connection that works, before it lists the schemas."""
         del session
@@ -86,12 +91,12 @@ class SqlSource(Source[S], Generic[S, C]):
             return sorted(schema for schema in self.schemas(session) if self.selection.takes_scope(schema))
 
     def extract(self, scope: str, *, since: str = "", resume: str = "") -> Iterator[Record | Cursor | Refusal]:
-        """Containers, relations, routines. A schema dropped meanwhile ends in a Cursor "gone" as well.
+        """Containers, relations, routines, triggers. A schema dropped meanwhile ends in a Cursor "gone" as well.
 
-        A position is `relations:<key>` or `routines:<key>`: done up to and including that key.
+        A position is `relations:<key>`, `routines:<key>` or `triggers:<key>`: done up to and including that key.
         """
         del since  # a catalogue of tables has no usable time of change: every scan sees everything
-        walks = {"relations": self.relations, "routines": self.routines}
+        walks = {"relations": self.relations, "routines": self.routines, "triggers": self.triggers}
         stage, _, after = resume.partition(":")
         stages = list(walks)
         if stage in walks:

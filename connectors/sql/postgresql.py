@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from connectors.source import Check
+from connectors.sql import postgresql_names as names
 from connectors.sql import postgresql_queries as queries
 from connectors.sql.base import Leaf, Seconds, SqlSource, Unreadable
 from shared.errors import DriverMissing, SourceError, SourceRefused, SourceUnreachable
-from shared.records import Address, Column, Container, Dataset, ForeignKey, Process
+from shared.records import Address, Column, Container, Dataset, ForeignKey, Mention, Process
 from shared.settings import Secret
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 #: relations a page: even of tables with 1,500 columns it is under 40 MB
 PAGE = 125
 OLDEST = 12_00_00
-_KINDS = {"v": "view", "m": "materialized_view"}
 #: libpq tells why a login failed only in words: these are a person's to solve, unless the server is starting or full
 _REFUSED = ("FATAL", "no password supplied", "SSL was required", "certificate", "authentication method")
 _BUSY = ("starting up", "shutting down", "recovery", "too many", "connection slots")
@@ -42,7 +42,6 @@ _INSTALL = "pip install -r connectors/requirements/postgresql.txt"
 
 _columns = msgspec.json.Decoder(tuple[Column, ...]).decode
 _keys = msgspec.json.Decoder(list[tuple[str, tuple[str, ...], tuple[str, ...], str, str, str]]).decode
-_inputs = msgspec.json.Decoder(list[tuple[str, str, str]]).decode
 
 
 class PostgreSQLSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -67,7 +66,7 @@ class PostgreSQL(SqlSource[PostgreSQLSettings, "psycopg.Connection[Any]"]):
     dialect = "postgres"
     title = "PostgreSQL: tables, views, materialized views, keys, comments, functions and procedures of a database"
     permissions = "CONNECT on the database; no rights on schemas or tables"
-    lineage = "views and materialized views, from the server's own dependencies and their SQL; routines, from their SQL"
+    lineage = "views, functions, procedures, triggers, rules and foreign tables, down to the column"
     verified = "PostgreSQL 15 (real server)"
     example = """\
 host: crm.internal
@@ -191,6 +190,11 @@ application_name: hookline
         for row in self._paged(session, query, queries.ROUTINE_NAME, schema, after):
             yield Leaf(row[0], row[1], partial(self._process, address, row))
 
+    def triggers(self, session: psycopg.Connection[Any], schema: str, after: str) -> Iterator[Leaf]:
+        address = self._database.at(schema, type="schema")
+        for row in self._paged(session, queries.TRIGGERS, queries.TRIGGER_NAME, schema, after):
+            yield Leaf(row[0], row[1], partial(self._trigger, address, row))
+
     def _paged(
         self, session: psycopg.Connection[Any], query: str, name_query: str, schema: str, after: str
     ) -> Iterator[tuple[Any, ...]]:
@@ -216,15 +220,23 @@ application_name: hookline
     def _dataset(self, schema: Address, row: tuple[Any, ...]) -> Dataset:
         if isinstance(row[-1], Unreadable):
             raise row[-1]
-        name, kind, description, rows, columns, sql, keys, inputs, *rest = row
-        is_view = kind in _KINDS
+        name, kind, description, rows, columns_, sql, keys, reads, called, options, *rest = row
+        address = names.relation(self._database, schema.name, name, kind)
+        columns = _columns(columns_) if columns_ else ()
+        inputs, mentions = names.inputs(self._database, reads)
+        definitions, theirs = names.functions(self._database, called) if called else ("", ())
+        remote = names.foreign(address, columns, options) if options else None
+        if remote is not None:
+            sql, inputs, mentions = remote.sql, (remote.table,), (remote.mention,)
         return Dataset(
-            address=schema.at(name, type=_KINDS.get(kind, "table")),
+            address=address,
             description=description,
-            columns=_columns(columns) if columns else (),
+            columns=columns,
             sql=sql or "",
-            dialect=self.dialect if is_view else "",
-            inputs=tuple(self._relation(*found) for found in _inputs(inputs)) if inputs else (),
+            dialect=self.dialect if sql else "",
+            inputs=inputs,
+            mentions=mentions + theirs,
+            definitions=definitions,
             foreign_keys=tuple(
                 ForeignKey(columns=own, referenced=self._relation(*there), referenced_columns=theirs, name=constraint)
                 for constraint, own, theirs, *there in (_keys(keys) if keys else ())
@@ -236,12 +248,13 @@ application_name: hookline
         )
 
     def _relation(self, schema: str, name: str, kind: str) -> Address:
-        return self._database.at(schema, name, type=_KINDS.get(kind, "table"))
+        return names.relation(self._database, schema, name, kind)
 
     def _process(self, schema: Address, row: tuple[Any, ...]) -> Process:
         if isinstance(row[-1], Unreadable):
             raise row[-1]
-        key, _, kind, description, language, returns, arguments, body = row
+        key, _, kind, description, language, returns, arguments, body, path_, mentioned = row
+        path = names.search_path(path_)
         is_sql = language in ("sql", "plpgsql")
         properties = {"language": language, "returns": returns, "arguments": arguments}
         return Process(
@@ -250,8 +263,28 @@ application_name: hookline
             sql=body if is_sql else "",
             dialect=self.dialect if is_sql else "",
             default_database=self.settings.database,
-            default_schema=schema.name,
+            default_schema=path[0] if path else schema.name,
+            mentions=tuple(names.mentions(self._database, path, mentioned)),
             properties={name: value for name, value in properties.items() if value},
+        )
+
+    def _trigger(self, schema: Address, row: tuple[Any, ...]) -> Process:
+        """A trigger with its function, or a rule: what is written where its relation is written."""
+        if isinstance(row[-1], Unreadable):
+            raise row[-1]
+        _, on, relkind, columns, name, kind, description, sql, path_, mentioned = row
+        path = names.search_path(path_)
+        relation = self._relation(schema.name, on, relkind)
+        own = Mention(relation.path, relation, names.listed(columns))
+        others = (one for one in names.mentions(self._database, path, mentioned) if one.path != own.path)
+        return Process(
+            address=relation.at(name, type=kind),
+            description=description,
+            sql=sql,
+            dialect=self.dialect,
+            default_database=self.settings.database,
+            default_schema=path[0] if path else schema.name,
+            mentions=(own, *others),
         )
 
     def probe(self, session: psycopg.Connection[Any]) -> Iterator[Check]:

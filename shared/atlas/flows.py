@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -19,15 +19,17 @@ def derived(record: Dataset | Report) -> Process:
     """The process by which a view or report comes out of what it reads."""
     address = record.address
     around = address.path[:-1]
-    sql, dialect = (record.sql, record.dialect) if isinstance(record, Dataset) else ("", "")
-    return Process(
+    made = Process(
         address=msgspec.structs.replace(address, type="query"),
         inputs=record.inputs,
         outputs=(address,),
-        sql=sql,
-        dialect=dialect,
         default_database=around[-2] if len(around) > 1 else "",
         default_schema=around[-1] if around else "",
+    )
+    if not isinstance(record, Dataset):
+        return made
+    return msgspec.structs.replace(
+        made, sql=record.sql, dialect=record.dialect, mentions=record.mentions, definitions=record.definitions
     )
 
 
@@ -62,10 +64,16 @@ def request(record: Process, *, derived: bool = False) -> Request | None:
     """
     if not record.sql or not record.dialect or (record.inputs and not derived):
         return None
+    sql = f"{record.definitions}\n{record.sql}" if record.definitions else record.sql
+    told = {mention.path: mention.columns for mention in record.mentions if mention.columns}
+    return Request(sql, record.dialect, _address_of(record), record.default_database, record.default_schema, told)
+
+
+def _address_of(record: Process) -> Callable[[tuple[str, ...]], Address]:
+    """Where the tables of its SQL lie, by the parts of their names."""
     server = Address(record.address.platform, record.address.host)
-    return Request(
-        record.sql, record.dialect, lambda parts: server.at(*parts), record.default_database, record.default_schema
-    )
+    meant = {mention.path: mention.address for mention in record.mentions}
+    return lambda parts: meant.get(parts) or server.at(*parts)
 
 
 def with_lineage(record: Process, read: Read) -> Process:
@@ -75,7 +83,7 @@ def with_lineage(record: Process, read: Read) -> Process:
     known, `columns_unknown`.
     """
     found = read.lineage
-    server = Address(record.address.platform, record.address.host)
+    address_of = _address_of(record)
     properties = record.properties
     problems = [problem for problem in found.problems if problem.about == "statement"]
     if problems and not record.inputs and "unparsed" not in properties:
@@ -83,35 +91,48 @@ def with_lineage(record: Process, read: Read) -> Process:
         properties = {**properties, "unparsed": shown}
     if read.unknown:
         properties = {**properties, "columns_unknown": unknown_text(read.unknown)}
-    inputs = record.inputs or tuple(server.at(*table.parts) for table in found.inputs)
+    inputs = record.inputs
+    if not inputs or record.definitions:  # what the source says of a view's inputs is not what its functions read
+        told = {_place(address) for address in inputs}
+        named = dict.fromkeys(address_of(table.parts) for table in found.inputs)
+        inputs += tuple(address for address in named if _place(address) not in told)
     shares = [share for share in (found.main, *found.routines) if share is not None]
     filled = {table for share in shares for table in share.outputs}  # without what is only defined, or temporary
-    outputs = record.outputs or tuple(server.at(*table.parts) for table in found.outputs if table in filled)
+    outputs = record.outputs or tuple(
+        dict.fromkeys(address_of(table.parts) for table in found.outputs if table in filled)
+    )
     return msgspec.structs.replace(
         record,
         inputs=inputs,
         outputs=outputs,
-        columns=record.columns or tuple(edges(found.columns or found.returned, inputs, outputs)),
+        columns=record.columns or tuple(edges(found.columns or found.returned, inputs, outputs, address_of)),
         properties=properties,
     )
 
 
 def edges(
-    columns: Iterable[ColumnLineage], inputs: Sequence[Address], outputs: Sequence[Address]
+    columns: Iterable[ColumnLineage],
+    inputs: Sequence[Address],
+    outputs: Sequence[Address],
+    address_of: Callable[[tuple[str, ...]], Address],
 ) -> Iterator[ColumnEdge]:
     """Column lineage from SQL as edges between these addresses; columns of other tables are left out.
 
     A bare query, as many systems keep their views, does not name its output: that is the view.
     """
-    sources = {address.path: address for address in inputs}
-    sinks = {address.path: address for address in outputs}
-    if len(outputs) == 1:
-        sinks[()] = outputs[0]
+    sources = {_place(address): address for address in inputs}
+    sinks = {_place(address): address for address in outputs}
     for column in columns:
-        sink = sinks.get(column.output.table.parts)
+        written = column.output.table.parts
+        sink = sinks.get(_place(address_of(written))) if written else outputs[0] if len(outputs) == 1 else None
         for came_from in column.inputs:
-            source = sources.get(came_from.table.parts)
+            source = sources.get(_place(address_of(came_from.table.parts)))
             if source is not None and sink is not None:
                 yield ColumnEdge(
                     source, came_from.column, sink, column.output.column, came_from.expression, came_from.kind
                 )
+
+
+def _place(address: Address) -> tuple[str, tuple[str, ...]]:
+    """What tells tables apart: SQL does not say whether one is a view."""
+    return address.host, address.path

@@ -287,6 +287,8 @@ class Expressions:
             if row is not None:
                 return self._whole(row, name)
             here = here.parent
+        if variable is None and (record := self.env.record(name)) is not None:
+            return self._whole(record, name)
         return variable
 
     def _named(self, key: str, node: Any, scope: Scope) -> Value:

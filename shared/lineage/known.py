@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -47,13 +48,18 @@ class Layer(Protocol):
 
 
 class Request(NamedTuple):
-    """One text. address_of: where a table of the text lies, by the parts of its name; None where nobody can say."""
+    """One text.
+
+    address_of: where a table of the text lies, by the parts of its name; None where nobody can say
+    told:       columns of tables of the text, by the parts of their names, that its source has told
+    """
 
     sql: str
     dialect: str
     address_of: AddressOf
     default_database: str = ""
     default_schema: str = ""
+    told: Mapping[tuple[str, ...], Sequence[str]] = MappingProxyType({})
 
 
 class Read(NamedTuple):
@@ -102,7 +108,7 @@ class Schemas:
         return found
 
     def _first(self, request: Request) -> tuple[ScriptLineage, _Lookup]:
-        lookup = _Lookup(request.address_of, self._ask)
+        lookup = _Lookup(request, self._ask)
         return _analyzed(request, lookup), lookup
 
     def _ask(self, table: Address) -> Known | None:
@@ -116,12 +122,13 @@ class Schemas:
 class _Lookup:
     """What one analysis asks; `analyze` takes it as its `schemas`."""
 
-    def __init__(
-        self, address_of: Callable[[tuple[str, ...]], Address | None], ask: Callable[[Address], Known | None]
-    ) -> None:
-        self._address_of = address_of
+    def __init__(self, request: Request, ask: Callable[[Address], Known | None]) -> None:
+        self._request = request
+        self._address_of = request.address_of
         self._ask = ask
-        self._answers: dict[tuple[str, ...], Known | None] = {}
+        self._answers: dict[tuple[str, ...], Known | None] = {
+            parts: Known(tuple(columns)) for parts, columns in request.told.items()
+        }
         self.missing: dict[Address, None] = {}
         self.unordered: Unordered = {}
 
@@ -155,7 +162,7 @@ class _Lookup:
                 return Known((*known.columns[1:], *known.columns[:1]), False)
             return known
 
-        return _Lookup(self._address_of, ask)
+        return _Lookup(self._request, ask)
 
 
 def _analyzed(request: Request, lookup: _Lookup) -> ScriptLineage:

@@ -74,7 +74,7 @@ class Procedural(Cursors, Calls, Records):
             else:
                 self.script.routines.call(tokens[1:], place)
             return True
-        if first == "RETURN":
+        if first == "RETURN" and words[1:] not in (["NEW"], ["OLD"]):  # a trigger's row goes where it would have gone
             return self.returned(tokens, words, place)
         if first in ("SET", "DECLARE", "LET", "DEFAULT"):
             return self._assignments(tokens[1:], words[1:], place, first)

@@ -119,6 +119,7 @@ class Script:
         if not ROUTINES.isdisjoint(splitter.words):  # all of them first: a routine may be called before it is created
             pieces = list(pieces)
             bodies = self._bodies(pieces, splitter.heads, text, offset)
+        is_body = not self.is_tsql and bool(tokens) and word(tokens[0]) == "DECLARE"  # a routine's, without its head
         for piece in pieces:
             head = piece.routine or routine
             body = bodies.get(id(piece.routine))
@@ -127,6 +128,7 @@ class Script:
             if self.clock.is_spent() and not self._goes_on(piece.tokens[0].line + offset, head):
                 break
             procedural = head is not None or level > 0 or bool(piece.path) or self.name in ("oracle", "snowflake")
+            procedural = procedural or is_body
             self._safely(piece, Place(head, (*path, *piece.path), text, offset, level, procedural))
         if routine is None and level == 0:
             self.routines.within(None, ())
@@ -214,6 +216,8 @@ class Script:
     def _piece(self, piece: Piece, place: Place) -> None:
         self.memory.at(place.path)
         tokens = list(itertools.dropwhile(lambda t: t.text == "/", piece.tokens))  # SQL*Plus: run what stands above
+        if tokens and tokens[-1].text == ")" and len(balanced(tokens)) == len(tokens) - 1:
+            tokens.pop()  # the end of a rule's list of statements
         if not tokens:
             return
         if self.is_tsql and piece.routine is None and self.routine is not None:

@@ -32,8 +32,10 @@ class Updates:
         self.names = queries.names
 
     def _old_and_new(self, scope: Scope, base: Relation) -> None:
-        for name in ("inserted", "deleted", "old", "new"):
+        for name in ("inserted", "deleted"):
             scope.hidden.setdefault(name, base)
+        for name in ("old", "new"):  # in a trigger or a rule those of its table
+            scope.hidden.setdefault(name, self.memory.record(name) or base)
 
     def _update(self, node: Any, scope: Scope) -> tuple[list[Write], Scope]:
         inner = Scope(scope)

@@ -31,7 +31,7 @@ RELATIONS = TABLES | VIEWS
 PROCESSES = frozenset(
     (
         "activity", "connector", "dag", "data_flow", "flow", "function", "job", "macro", "mapping", "notebook",
-        "package", "pipe", "pipeline", "procedure", "process", "query", "routine", "script", "session",
+        "package", "pipe", "pipeline", "procedure", "process", "query", "routine", "rule", "script", "session",
         "statement", "step", "stored_procedure", "task", "transformation", "trigger", "workflow",
     )
 )
