@@ -183,10 +183,14 @@ def test_columns_from_sql_become_edges_between_the_tables_that_are_known() -> No
     ]
     source, view = SQLITE.at("d", "s", "a"), SQLITE.at("d", "s", "v", type="view")
     edge = ColumnEdge(source, "price", view, "total", "price * 2", "derivation")
-    assert list(flows.edges(columns, [source], [view])) == [edge]
+
+    def at(parts: tuple[str, ...]) -> Address:
+        return SQLITE.at(*parts)
+
+    assert list(flows.edges(columns, [source], [view], at)) == [edge]
     bare = [msgspec.structs.replace(columns[0], output=ColumnName(table(), "total"))]
-    assert list(flows.edges(bare, [source], [view])) == [edge]
-    assert list(flows.edges(bare, [source], [view, source])) == []
+    assert list(flows.edges(bare, [source], [view], at)) == [edge]
+    assert list(flows.edges(bare, [source], [view, source], at)) == []
 
 
 @pytest.mark.parametrize("sql", ["select x * 2 as y from a", "create view v as select x * 2 as y from a"])
