@@ -364,8 +364,10 @@ class Splitter:
             elif depth <= 0 and w in ("AS", "IS") and not self._is_parameter(i):
                 self.single = not self.tsql and (self._at(i + 1) in SINGLE or self._is_string(i + 1))
                 return i + 1
-            elif depth <= 0 and not self.tsql and (
-                (w in SINGLE and self._is_body(i)) or (w in ("SET", "CALL") and header.kind == "TRIGGER")
+            elif (
+                depth <= 0
+                and not self.tsql
+                and ((w in SINGLE and self._is_body(i)) or (w in ("SET", "CALL") and header.kind == "TRIGGER"))
             ):
                 self.single = True
                 return i

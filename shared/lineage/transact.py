@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-from shared.lineage.tokens import balanced, instead, named, parts
+from shared.lineage.tokens import balanced, instead, named, opens, parts
 from shared.lineage.words import word, words_in
 
 #: https://learn.microsoft.com/sql/t-sql/queries/hints-transact-sql-table
@@ -17,16 +17,23 @@ HINTS = words_in("""
 
 #: how many tokens are taken, and what stands for them
 Taken = tuple[int, list[Token]]
+Step = Callable[[list[Token], int], Taken | None]
 
 
 def rewritten(tokens: list[Token]) -> list[Token]:
     """The statement in words of the grammar; the list itself where nothing is to be done."""
+    if word(tokens[0]) in ("SELECT", "WITH") and any(word(t) == "IDENTITY" for t in tokens):
+        tokens = _replaced(tokens, {}, {"IDENTITY": _identity})
     if not any(t.text in _MARKS or t.text.upper() in _WORDS or word(t) in HINTS for t in tokens):
         return tokens
+    return _replaced(tokens, _MARKS, _WORDS)
+
+
+def _replaced(tokens: list[Token], marks: Mapping[str, Step], words: Mapping[str, Step]) -> list[Token]:
     found: list[Token] = []
     i = 0
     while i < len(tokens):
-        step = _MARKS.get(tokens[i].text) or _WORDS.get(word(tokens[i]))
+        step = marks.get(_at(tokens, i)) or words.get(word(tokens[i]))
         taken = step(tokens, i) if step is not None else None
         if taken is None:
             found.append(tokens[i])
@@ -38,8 +45,8 @@ def rewritten(tokens: list[Token]) -> list[Token]:
 
 
 def _at(tokens: list[Token], i: int) -> str:
-    """The word, or the text of what is no word, at a place."""
-    return (word(tokens[i]) or tokens[i].text) if 0 <= i < len(tokens) else ""
+    """The word, or the text of what is no word, at a place; nothing for a string."""
+    return (word(tokens[i]) or tokens[i].text) if 0 <= i < len(tokens) and not _is_string(tokens[i]) else ""
 
 
 def _bracketed(tokens: list[Token], i: int) -> list[Token] | None:
@@ -157,11 +164,45 @@ def _clone(tokens: list[Token], i: int) -> Taken | None:
     return len(tokens) - i, [tokens[i], *tokens[i + 2 : end]]
 
 
+def _write(tokens: list[Token], i: int) -> Taken | None:
+    """`DELETE TOP (10) PERCENT FROM t FROM t AS a JOIN ..`: without TOP, and without the first of two FROM."""
+    if i and _at(tokens, i - 1) not in (")", ";"):  # not the action of a MERGE
+        return None
+    end = i + 1
+    if _at(tokens, end) == "TOP":
+        inner = _bracketed(tokens, end + 1)
+        end += 2 if inner is None else len(inner) + 3
+        end += _at(tokens, end) == "PERCENT"
+    if word(tokens[i]) == "DELETE" and _at(tokens, end) == "FROM" and "FROM" in _clauses(tokens[end + 1 :]):
+        end += 1
+    return (end - i, [tokens[i]]) if end > i + 1 else None
+
+
+def _clauses(tokens: list[Token]) -> list[str]:
+    """Words outside of parentheses, up to WHERE."""
+    found: list[str] = []
+    depth = 0
+    for token in tokens:
+        depth += opens(token)
+        w = word(token) if depth == 0 else ""
+        if depth < 0 or w == "WHERE":
+            break
+        found.append(w)
+    return found
+
+
+def _identity(tokens: list[Token], i: int) -> Taken | None:
+    """`SELECT IDENTITY(int, 1, 1) AS id INTO ..`: a number."""
+    inner = _bracketed(tokens, i + 1)
+    if inner is None or _at(tokens, i - 1) not in ("SELECT", ",", "=", "DISTINCT"):
+        return None
+    return len(inner) + 3, [instead(tokens[i], TokenType.NULL)]
+
+
 def _is_string(token: Token) -> bool:
     return token.token_type.name.endswith("STRING")
 
 
-Step = Callable[[list[Token], int], Taken | None]
 _MARKS: dict[str, Step] = {"%": _physical, "!": _negated, "::": _global, "{": _escape, "(": _hint}
 _WORDS: dict[str, Step] = {
     "WITH": _with,
@@ -171,6 +212,10 @@ _WORDS: dict[str, Step] = {
     "OPENXML": _xml,
     "PARSE": _parsed,
     "CLONE": _clone,
+    "INSERT": _write,
+    "UPDATE": _write,
+    "DELETE": _write,
+    "MERGE": _write,
     "TRY_PARSE": _parsed,
     "MATCH": _graph,
 }
