@@ -6,6 +6,7 @@ import contextlib
 import functools
 import logging
 import re
+import warnings
 from typing import Any, ClassVar
 
 from sqlglot import exp
@@ -42,6 +43,7 @@ _LITERAL_OR_PARAMETER = re.compile(
     re.IGNORECASE,
 )
 
+warnings.filterwarnings("ignore", "Possible (nested set|set )", FutureWarning)  # sqlglot compiles patterns of the SQL
 logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # what it warns of comes back as problems, with a line
 
 

@@ -30,6 +30,9 @@ def repaired(tokens: list[Token], error: ParseError) -> Iterator[list[Token]]:
             yield tokens[:option]
     if any(t.token_type is TokenType.OBJECT_IDENTIFIER for t in tokens):  # PostgreSQL: x::regclass[]
         yield [instead(t, TokenType.TEXT) if t.token_type is TokenType.OBJECT_IDENTIFIER else t for t in tokens]
+    empty = {i for i in range(1, len(tokens)) if tokens[i - 1].text == "[" and tokens[i].text == "]"}
+    if empty:  # a type's brackets: '{}'::aclitem[]
+        yield [t for i, t in enumerate(tokens) if i not in empty and i + 1 not in empty]
     at = _position(tokens, error)
     for i in (at, at - 1, at + 1, at - 2):
         if 0 < i < len(tokens) and _is_name(tokens, i):

@@ -68,10 +68,17 @@ def prepared(tokens: list[Token]) -> list[Token]:
     return tokens
 
 
+#: https://docs.oracle.com/en/database/oracle/oracle-database/23/lnpls/named-cursor-attribute.html
+_CURSOR_ATTRIBUTES = frozenset({"ROWCOUNT", "FOUND", "NOTFOUND", "ISOPEN", "BULK_ROWCOUNT"})
+
+
 def separate(tokens: list[Token]) -> list[Token]:
-    """The tokenizer's one token BULK COLLECT INTO as three words."""
+    """Oracle: the tokenizer's one token BULK COLLECT INTO as three words; `cur%ROWCOUNT` as a number."""
     found: list[Token] = []
     for token in tokens:
+        if len(found) > 1 and found[-1].text == "%" and word(token) in _CURSOR_ATTRIBUTES:
+            found[-2:] = [Token(TokenType.NUMBER, "0", token.line, token.col, found[-2].start, token.end)]
+            continue
         if token.text.upper().startswith("BULK COLLECT"):
             found += [named("BULK", token), named("COLLECT", token), instead(token, TokenType.INTO)]
         else:
