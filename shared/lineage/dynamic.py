@@ -32,7 +32,7 @@ class Dynamic(Texts):
         rest, w = tokens[1:], words[1:]
         if w[:1] == ["IMMEDIATE"]:
             rest, w = rest[1:], w[1:]
-        if not rest:
+        if not rest or w[:1] == ["FROM"]:  # Snowflake: EXECUTE IMMEDIATE FROM a file
             return True
         parameters: list[Token] = []
         if rest[0].text.lower() in self.script.prepared:

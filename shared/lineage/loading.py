@@ -133,6 +133,8 @@ class _Loader:
 
     def copy(self) -> Moved | None:
         at = 2 if self.words[1:2] == ["INTO"] else 1
+        if self.words[1:3] == ["FILES", "INTO"]:  # Snowflake: from stage to stage
+            at = 3
         if at >= len(self.tokens):
             return None
         if self.words[1:3] == ["FROM", "DATABASE"]:  # DuckDB: all tables, which the script does not name
