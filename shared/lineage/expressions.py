@@ -121,7 +121,8 @@ class Expressions:
                 and self.env.record(e.this.name)
             ):
                 record = self.env.record(e.this.name)
-                found.append((record.get(e.expression.name) if record is not None else None) or {})
+                field = self.names.text(e.expression) or e.expression.name
+                found.append((record.get(field) if record is not None else None) or {})
             elif isinstance(e, exp.Anonymous) and (result := self.env.scalar(e.name)) is not None:
                 found.append(result)
                 stack += e.expressions

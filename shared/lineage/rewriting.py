@@ -16,6 +16,17 @@ MANY_ROWS = 2_000
 MAX_ARGUMENTS = 200
 
 
+def _over_query(tokens: list[Token], at: int, after: tuple[str, ...]) -> list[Token]:
+    """A write to the query in the parentheses at `at`, as a write to a CTE of that query. after: no alias begins so."""
+    query = balanced(tokens[at + 1 :])
+    rest = tokens[at + 2 + len(query) :]
+    has_alias = bool(rest) and word(rest[0]) not in after
+    name = rest[:1] if has_alias else [named("updated_view", tokens[0])]
+    as_ = Token(TokenType.ALIAS, "AS", tokens[0].line, 0, tokens[0].start, tokens[0].end)
+    cte = [instead(tokens[0], TokenType.WITH), *name, as_, *tokens[at : at + 2 + len(query)]]
+    return [*cte, *tokens[:at], *name, *rest[has_alias:]]
+
+
 def prepared(tokens: list[Token]) -> list[Token]:
     """What the grammar does not know, in words that it does: REPLACE INTO, UPDATE TOP, `a += b`, VALUES record."""
     words = [word(t) for t in tokens]
@@ -24,18 +35,10 @@ def prepared(tokens: list[Token]) -> list[Token]:
     if words[0] == "REPLACE" and words[1:2] == ["INTO"]:
         return [instead(tokens[0], TokenType.INSERT), *tokens[1:]]
     if words[0] == "UPDATE" and tokens[1:2] and tokens[1].text == "(":  # Oracle: UPDATE (SELECT ..) SET ..
-        query = balanced(tokens[2:])
-        rest = tokens[3 + len(query) :]
-        name = rest[:1] if rest and word(rest[0]) != "SET" else [named("updated_view", tokens[0])]
-        rest = rest[1:] if rest and word(rest[0]) != "SET" else rest
-        with_ = [
-            instead(tokens[0], TokenType.WITH),
-            *name,
-            instead(tokens[0], TokenType.ALIAS),
-            *tokens[1 : 3 + len(query)],
-        ]
-        with_[2] = Token(TokenType.ALIAS, "AS", tokens[0].line, 0, tokens[0].start, tokens[0].end)
-        return [*with_, tokens[0], *name, *rest]
+        return _over_query(tokens, 1, ("SET",))
+    at = 2 if words[:2] == ["DELETE", "FROM"] else 1
+    if words[0] == "DELETE" and tokens[at : at + 1] and tokens[at].text == "(":  # Oracle: DELETE FROM (SELECT ..)
+        return _over_query(tokens, at, ("WHERE", "RETURNING", "LOG"))
     if words[0] == "MERGE":
         tokens, words = _merge(tokens, words)
     if words[0] in ("INSERT", "UPDATE", "DELETE", "MERGE") and words[1:2] == ["TOP"] and tokens[2:]:

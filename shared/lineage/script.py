@@ -338,6 +338,8 @@ class Script:
         """Read constant dynamic SQL where it is executed, at a token. silent: its rows go into variables."""
         if place.bodies >= MAX_BODIES:
             return None
+        if self.name == "oracle":  # :1 is no name to the grammar
+            text = re.sub(r"(?<![:\w]):(\d+)\b", r":b\1", text)
         self.memory.last_rows = None
         self.memory.marks = 0
         before, self.silent = self.silent, silent or self.silent
