@@ -168,6 +168,8 @@ class Expressions:
     def _held(self, call: Any) -> Value | None:
         """`rows(i)` of a collection, `getvariable('x')`, `VALUES(c)` of ON DUPLICATE KEY UPDATE: none of them calls."""
         name = call.name.lower()
+        if any(e is None for e in call.expressions):  # VALUES()
+            return None
         if name == "getvariable" and call.expressions:
             return self.env.variable(call.expressions[0].name)
         if name == "values" and len(call.expressions) == 1 and self.excluded is not None:

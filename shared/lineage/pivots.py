@@ -55,7 +55,9 @@ class Pivots:
         else:
             items = _without(relation, used)
         listed = [
-            [v.alias_or_name or v.sql() for v in e.expressions] for e in pivot.expressions if isinstance(e, exp.In)
+            [v.alias_or_name or v.sql(comments=False) for v in e.expressions]
+            for e in pivot.expressions
+            if isinstance(e, exp.In)
         ]
         if not listed or len(listed) < len(pivot.expressions):  # the names of the columns depend on the rows
             values = [derived(self.value(u, scope), u) for u in using]

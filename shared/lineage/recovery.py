@@ -32,8 +32,11 @@ class Cleaned(NamedTuple):
 
 
 def cleaned(text: str, limit: int) -> Cleaned:
-    """Without NUL characters and what goes beyond `limit`; empty where it is no text at all."""
+    """With plain line ends, without NUL characters and what goes beyond `limit`; empty where it is no text at all."""
     wrong = []
+    text = text.replace("\r\n", "\n")
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
     if "\0" in text:
         wrong.append(f"{text.count(chr(0)):,} NUL characters were left out")
         text = text.replace("\0", "")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shared.lineage.script import Script
 
 _TRIGGER = re.compile(r"\bTRIGGER\b([^;]{1,800})", re.IGNORECASE)
+_COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 _ON = re.compile(r"\bON\s+([\w.]+)", re.IGNORECASE)
 _EXECUTES = re.compile(r"\bEXECUTE\s+(?:FUNCTION|PROCEDURE)\s+([\w.]+)", re.IGNORECASE)
 _TRANSITION = re.compile(r"\b(?:OLD|NEW)\s+TABLE\s+(?:AS\s+)?(\w+)", re.IGNORECASE)
@@ -209,7 +210,8 @@ class Routines:
 def _triggers(sql: str) -> list[tuple[str, str, str]]:
     """(table, what stands after it, the function that its trigger calls), PostgreSQL's."""
     found = []
-    for head in _TRIGGER.findall(sql):
+    for commented in _TRIGGER.findall(sql):
+        head = _COMMENT.sub(" ", commented)
         table = _ON.search(head)
         function = _EXECUTES.search(head, table.end()) if table is not None else None
         if table is not None and function is not None:

@@ -92,8 +92,11 @@ class Script:
             self.findings.problem(1, wrong)
 
     def read(self) -> ScriptLineage:
-        text, self.parsing.known = removed(self.sql.translate(_MARKS), self.name)
-        self._text(text, 0, None, 0)
+        try:
+            text, self.parsing.known = removed(self.sql.translate(_MARKS), self.name)
+            self._text(text, 0, None, 0)
+        except Exception as error:  # noqa: BLE001  what is found so far counts
+            self.findings.problem(1, f"reading the script failed with {type(error).__name__}; not read to its end")
         return self.findings.made()
 
     def _text(self, text: str, offset: int, routine: Header | None, level: int, path: tuple[int, ...] = ()) -> None:

@@ -154,9 +154,9 @@ class Statements:
         tables = skimmed(tokens, self.names)
         if tables is None:
             return False
-        for ref in tables.outputs:
-            if ref.temporary and not self.memory.is_temporary(ref):
-                self.memory.define(ref, None, temporary=True)
+        makes = tables.kind.startswith(("CREATE", "SELECT INTO"))
+        for ref in tables.outputs if makes else ():
+            self.memory.define(ref, None, temporary=ref.temporary)
         self.findings.keep(tables, [], [], place, tokens[0].line + place.offset)
         return True
 
@@ -210,6 +210,8 @@ class Statements:
             writes, returned = writer.of(statement, logs)
         except (TooMuch, RecursionError):
             queries.problem("its columns would take too long; only its tables were read")
+        except Exception as error:  # noqa: BLE001  sqlglot's trees of odd text have odd shapes; the tables are right
+            queries.problem(f"reading its columns failed with {type(error).__name__}; only its tables were read")
         if supplied is not None and writes:
             writes[0] = Write(writes[0].ref, writer.placed(supplied, writes[0].ref, writer.listed(statement.this)))
         extra = [ref for table, _, _ in logs if table is not None and (ref := self.names.ref(table))]
