@@ -8,6 +8,9 @@ from sqlglot.tokenizer_core import Token, TokenType
 from shared.lineage.tokens import balanced, comma, instead, opens
 from shared.lineage.words import INTO_BEFORE, word
 
+#: where the rows of a made table go: Greenplum, Vertica
+_STORED = frozenset({"DISTRIBUTED", "SEGMENTED", "UNSEGMENTED", "KSAFE"})
+
 
 def simplified(tokens: list[Token]) -> list[Token] | None:
     """A CREATE .. AS, CLONE or TRUNCATE that the grammar refuses, without what says nothing about lineage."""
@@ -65,6 +68,12 @@ def simplified(tokens: list[Token]) -> list[Token] | None:
     query = tokens[start + 1 :]
     if query and query[0].text == "(":
         query = balanced(query[1:])
+    depth = 0
+    for i, token in enumerate(query):
+        depth += (token.text == "(") - (token.text == ")")
+        if depth == 0 and i and word(token) in _STORED:
+            query = query[:i]
+            break
     for i, token in enumerate(query):
         if (
             word(token) == "WITH"

@@ -212,6 +212,10 @@ class Expressions:
 
     def _column(self, node: Any, scope: Scope) -> Value:
         parts = self.parts(node)
+        if self.dialect == "exasol":  # LOCAL.x is the alias x of this SELECT, x never is
+            local = parts[-1].lower() if len(parts) == 2 and parts[0].lower() == "local" else ""
+            if local in scope.aliases:
+                return scope.aliases[local]
         if len(parts) == 1 and getattr(node.this, "quoted", False) and is_placeholder(parts[0]):
             return {}
         value = self._name(parts, scope, unquoted=not getattr(node.this, "quoted", False))
@@ -280,7 +284,10 @@ class Expressions:
                     row = here.named([name])
                     if row is not None:
                         return self._whole(row, name)
-                    raise Ambiguous
+                    owner = here.proved(key, firm)
+                    if owner is None:
+                        raise Ambiguous
+                    return owner.get(name)
                 row = here.named([name])
                 is_alias = row is not None and (row.ref is None or row.ref.name.name.lower() != key)
                 if row is not None and is_alias and self.dialect in ROWS:

@@ -130,6 +130,7 @@ class Queries(Rowsets, Expressions, Stars):
 
     def select(self, node: Any, outer: Scope) -> Relation:
         scope = Scope(outer)
+        scope.node = node
         args = node.args
         from_ = args.get("from_")
         if from_ is not None:
@@ -206,7 +207,7 @@ class Queries(Rowsets, Expressions, Stars):
                 name = self._name_of(body)
             column = Column(name, value)
             items.append(column)
-            if self._reuses_aliases and isinstance(e, exp.Alias):
+            if (self._reuses_aliases or self.dialect == "exasol") and isinstance(e, exp.Alias):
                 scope.aliases.setdefault(name.lower(), value)
 
     def _name_of(self, e: Any) -> str:

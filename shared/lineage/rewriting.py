@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from sqlglot.tokenizer_core import Token, TokenType
 
+from shared.lineage.general import upserted
 from shared.lineage.tables import HOLE
 from shared.lineage.tokens import balanced, instead, named, opens
 from shared.lineage.words import word
@@ -32,6 +33,15 @@ def prepared(tokens: list[Token]) -> list[Token]:
     words = [word(t) for t in tokens]
     if words[0] == "UPDATE" and words[1:2] == ["OR"]:  # SQLite: UPDATE OR IGNORE t
         tokens, words = [tokens[0], *tokens[3:]], [words[0], *words[3:]]
+    if words[0] == "UPSERT" and len(tokens) > 2:
+        tokens = upserted(tokens)
+        words = [word(t) for t in tokens]
+    if words[0] == "CREATE" and "TABLE" in words[3:]:  # PostgreSQL: CREATE TABLE a AS TABLE b
+        at = next((i for i in range(3, len(words)) if words[i] == "TABLE" and words[i - 1] == "AS"), 0)
+        if at:
+            every = Token(TokenType.STAR, "*", tokens[at].line, 0, tokens[at].start, tokens[at].end)
+            made = [instead(tokens[at], TokenType.SELECT), every, instead(tokens[at], TokenType.FROM)]
+            return [*tokens[:at], *made, *tokens[at + 1 :]]
     if words[0] == "REPLACE" and words[1:2] == ["INTO"]:
         return [instead(tokens[0], TokenType.INSERT), *tokens[1:]]
     if words[0] == "UPDATE" and tokens[1:2] and tokens[1].text == "(":  # Oracle: UPDATE (SELECT ..) SET ..

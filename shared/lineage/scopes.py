@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from shared.lineage.evidence import qualified
 from shared.lineage.relations import Ambiguous, Relation, Value, merged
 
 
 class Scope:
     """Relations of one SELECT, inside its parent's. `hidden` ones answer to their name only: excluded, inserted."""
 
-    __slots__ = ("aliases", "beside", "ctes", "hidden", "parent", "relations", "scalars", "using", "windows")
+    __slots__ = (
+        "_known", "aliases", "beside", "ctes", "hidden", "node", "parent", "relations", "scalars", "sure", "using",
+        "windows",
+    )  # fmt: skip
 
     def __init__(self, parent: Scope | None = None) -> None:
         self.parent = parent
@@ -22,6 +26,9 @@ class Scope:
         self.aliases: dict[str, Value] = {}
         self.windows: dict[str, Any] = {}
         self.using: dict[str, str] = {}  # column -> side of the join
+        self.node: Any = None  # the query or statement, for what it tells about its columns
+        self.sure: dict[str, set[str]] = {}  # column -> aliases that have it
+        self._known: dict[str, set[str]] | None = None
 
     def add(self, alias: str, relation: Relation) -> None:
         self.relations += [(alias.lower(), relation), *self.beside]
@@ -99,6 +106,14 @@ class Scope:
                 except Ambiguous:
                     maybe.append(relation)
         return owners, maybe
+
+    def proved(self, key: str, maybe: list[Relation]) -> Relation | None:
+        """The only one of several relations that the statement shows to have the column."""
+        if self._known is None:
+            self._known = qualified(self.node) if self.node is not None else {}
+        names = self.sure.get(key, set()) | self._known.get(key, set())
+        found = [r for alias, r in self.relations if alias in names and any(r is m for m in maybe)]
+        return found[0] if len(found) == 1 else None
 
     def shared(self, key: str, owners: list[Relation]) -> Value | None:
         """The column that USING makes one of several. Raises Ambiguous where no USING does."""

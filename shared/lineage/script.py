@@ -394,7 +394,7 @@ def _foreign(tokens: list[Token]) -> bool:
 
 def _makes_data(tokens: list[Token]) -> bool:
     """Whether a CREATE can be TABLE .. AS, VIEW .. AS or CLONE; the rest defines and moves nothing."""
-    words = {word(t) for t in tokens}
-    return bool(words & {"VIEW", "TABLE", "MODEL"}) and bool(
-        words & {"SELECT", "WITH", "CLONE", "VALUES", "COPY", "FROM"}
-    )
+    listed = [word(t) for t in tokens]
+    words = set(listed)
+    made = bool(words & {"SELECT", "WITH", "CLONE", "VALUES", "COPY", "FROM"}) or listed.count("TABLE") > 1
+    return made and bool(words & {"VIEW", "TABLE", "MODEL"})

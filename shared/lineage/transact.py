@@ -22,6 +22,7 @@ Step = Callable[[list[Token], int], Taken | None]
 
 def rewritten(tokens: list[Token]) -> list[Token]:
     """The statement in words of the grammar; the list itself where nothing is to be done."""
+    tokens = _aliased(tokens)
     if word(tokens[0]) in ("SELECT", "WITH") and any(word(t) == "IDENTITY" for t in tokens):
         tokens = _replaced(tokens, {}, {"IDENTITY": _identity})
     if not any(t.text in _MARKS or t.text.upper() in _WORDS or word(t) in HINTS for t in tokens):
@@ -41,6 +42,20 @@ def _replaced(tokens: list[Token], marks: Mapping[str, Step], words: Mapping[str
         else:
             found += taken[1]
             i += taken[0]
+    return found
+
+
+def _aliased(tokens: list[Token]) -> list[Token]:
+    """SELECT 'alias' = expression: the alias as a name."""
+    found = list(tokens)
+    for i in range(1, len(tokens) - 1):
+        if (
+            tokens[i + 1].text == "="
+            and tokens[i].token_type.name.endswith("STRING")
+            and (tokens[i - 1].text == "," or word(tokens[i - 1]) in ("SELECT", "DISTINCT"))
+        ):
+            t = tokens[i]
+            found[i] = Token(TokenType.IDENTIFIER, t.text, t.line, t.col, t.start, t.end)
     return found
 
 

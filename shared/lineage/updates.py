@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlglot import exp
 
 from shared.lineage.environment import Memory, plain
+from shared.lineage.evidence import assigned
 from shared.lineage.queries import Queries
 from shared.lineage.relations import Ambiguous, Column, Relation, Star, Value
 from shared.lineage.scopes import Scope
@@ -56,6 +57,7 @@ class Updates:
             inner.relations.insert(0, (alias.lower(), there))
         ref = there.ref or self._behind(target, node)
         self._old_and_new(inner, there)
+        inner.node, inner.sure = node, assigned(node.expressions, name)
         writes: dict[Ref, list[Column | Star]] = {}
         for e in node.expressions:
             for owner, column in self._assignments(e, inner, ref, there):
@@ -153,14 +155,16 @@ class Updates:
         inner.add(alias, there)
         inner.add(their_alias, theirs)
         self._old_and_new(inner, there)
+        whens = node.args.get("whens")
+        thens = [w.args.get("then") for w in whens.expressions] if whens is not None else []
+        sets = [e for then in thens if isinstance(then, exp.Update) for e in then.expressions]
+        inner.node, inner.sure = node, assigned(sets, alias)
         ref = there.ref or self._behind(node.this, node)
         if ref is None:
             return [], inner
         items: list[Column | Star] = []
-        whens = node.args.get("whens")
         known = plain(there) if there.is_known else None
-        for when in whens.expressions if whens is not None else ():
-            then = when.args.get("then")
+        for then in thens:
             if isinstance(then, exp.Update):
                 sets = then.args.get("expressions")
                 for e in sets if isinstance(sets, list) else [sets]:  # UPDATE SET *, UPDATE *
