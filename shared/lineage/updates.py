@@ -157,8 +157,8 @@ class Updates:
         self._old_and_new(inner, there)
         whens = node.args.get("whens")
         thens = [w.args.get("then") for w in whens.expressions] if whens is not None else []
-        sets = [e for then in thens if isinstance(then, exp.Update) for e in then.expressions]
-        inner.node, inner.sure = node, assigned(sets, alias)
+        inner.node = node
+        inner.sure = assigned([e for then in thens if isinstance(then, exp.Update) for e in _sets(then)], alias)
         ref = there.ref or self._behind(node.this, node)
         if ref is None:
             return [], inner
@@ -166,8 +166,7 @@ class Updates:
         known = plain(there) if there.is_known else None
         for then in thens:
             if isinstance(then, exp.Update):
-                sets = then.args.get("expressions")
-                for e in sets if isinstance(sets, list) else [sets]:  # UPDATE SET *, UPDATE *
+                for e in _sets(then):
                     if isinstance(e, exp.Star):
                         items += self._by_name(theirs, known)
                     else:
@@ -224,3 +223,9 @@ class Updates:
         base = inner.relations[0][1] if inner.relations else Relation()
         self._old_and_new(inner, base)
         return inner
+
+
+def _sets(update: Any) -> list[Any]:
+    """The assignments of a branch; the star of UPDATE SET *, UPDATE * is one."""
+    found = update.args.get("expressions")
+    return found if isinstance(found, list) else [found]
