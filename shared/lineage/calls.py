@@ -29,6 +29,8 @@ _EACH = frozenset({"sp_msforeachdb", "sp_msforeachtable", "sp_foreachdb", "sp_in
 #: calls within calls, and calls of one script, that are followed
 MAX_DEEP = 4
 MAX_CALLS = 200
+#: words that are read again for calls
+MAX_AGAIN = 150_000
 
 
 class Body:
@@ -42,6 +44,10 @@ class Body:
         self.offset = offset
         self.is_read = False
         self.is_active = False
+
+    @property
+    def size(self) -> int:
+        return sum(len(p.tokens) for p in self.pieces)
 
     def mentions(self, *wanted: str) -> bool:
         return any(t.text.upper() in wanted for piece in self.pieces for t in piece.tokens)
@@ -85,6 +91,7 @@ class Calls(Dynamic):
 
     deep = 0
     calls = 0
+    again = 0
 
     if TYPE_CHECKING:
 
@@ -183,7 +190,9 @@ class Calls(Dynamic):
             or (bool(temps) and body.uses(temps))
         )
         late = self.script.clock.is_spent()
-        if not needed or late or body.is_active or self.deep >= MAX_DEEP or self.calls >= MAX_CALLS:
+        self.again += body.size if needed else 0
+        spent = self.deep >= MAX_DEEP or self.calls >= MAX_CALLS or self.again > MAX_AGAIN
+        if not needed or late or body.is_active or spent:
             return
         self.deep += 1
         self.calls += 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from shared.lineage.model import TableName
 from shared.lineage.tables import HOLE, Names, Ref
 from shared.lineage.tokens import balanced, opens
-from shared.lineage.words import NO_COLUMN, word
+from shared.lineage.words import NO_COLUMN, is_string, word
 
 if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
@@ -39,7 +39,7 @@ def columns(tokens: list[Token], names: Names) -> list[str] | None:
             if w.partition(" ")[0] not in NO_COLUMN or _is_column(w, tokens[i + 1 : i + 3], names):
                 found.append(names.folded(token.text, quoted=token.token_type.name == "IDENTIFIER"))
         expected = False
-        if not token.token_type.name.endswith("STRING"):
+        if not is_string(token):
             depth += (token.text in ("(", "<")) - (token.text in (")", ">"))
         if token.text == "," and depth == 0:
             expected = True
@@ -99,7 +99,7 @@ def read(tokens: list[Token], script: Script, place: Place) -> bool:
     if first == "RENAME" and "TO" in words:
         return _rename(tokens, script, place)
     if first in ("EXEC", "EXECUTE") and any(t.text.lower() == "sp_rename" for t in tokens[:6]):
-        texts = [t.text for t in tokens if t.token_type.name.endswith("STRING")]
+        texts = [t.text for t in tokens if is_string(t)]
         if len(texts) == 2 or (len(texts) == 3 and texts[2].upper() == "OBJECT"):
             old = script.names.of_tokens(script.parsing.words(texts[0]))
             if old is not None:
@@ -251,7 +251,7 @@ def _alter(tokens: list[Token], words: list[str], script: Script, place: Place) 
             script.moves("APPEND", [other], [table], place, line)
     elif rest[0] == "ADD" and "PARTITION" in rest and "LOCATION" in rest:  # Hive, Redshift Spectrum, Athena
         files = [t for w, t in zip(rest, tokens[end + 1 :], strict=False) if w == "LOCATION"]
-        refs = [Ref(TableName((t.text,))) for t in files if t.token_type.name.endswith("STRING")]
+        refs = [Ref(TableName((t.text,))) for t in files if is_string(t)]
         script.moves("ADD PARTITION", refs, [table], place, line)
     elif rest[0] == "ADD" and script.memory.columns_of(table) is not None:
         at = end + 1 + (rest[1:2] == ["COLUMN"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from shared.lineage.tables import HOLE
 from shared.lineage.texts import Texts
 from shared.lineage.tokens import balanced, opens, parts, variables
-from shared.lineage.words import QUERY, QUIET, word
+from shared.lineage.words import QUERY, QUIET, is_string, word
 
 if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
@@ -40,7 +40,7 @@ class Dynamic(Texts):
             return True
         is_text = (
             rest[0].text == "("
-            or rest[0].token_type.name.endswith("STRING")
+            or is_string(rest[0])
             or words[:2] == ["EXECUTE", "IMMEDIATE"]
             or (place.procedural and words[0] == "EXECUTE" and self.script.is_plpgsql)
             or rest[0].text.lower() in self.memory.texts

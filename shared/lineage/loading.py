@@ -12,7 +12,7 @@ from shared.lineage.definitions import name_at
 from shared.lineage.model import TableName
 from shared.lineage.tables import Names, Ref
 from shared.lineage.tokens import balanced, opens
-from shared.lineage.words import word
+from shared.lineage.words import is_string, word
 
 if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
@@ -67,7 +67,7 @@ class _Loader:
         self.tokens, self.words, self.text, self.names, self.dialect = tokens, words, text, names, dialect
 
     def _is_string(self, i: int) -> bool:
-        return i < len(self.tokens) and self.tokens[i].token_type.name.endswith("STRING")
+        return i < len(self.tokens) and is_string(self.tokens[i])
 
     def _index(self, *wanted: str, start: int = 0) -> int:
         """Position of the first of these words outside of parentheses, or -1."""
@@ -82,7 +82,7 @@ class _Loader:
         """String literals: one, or a list in parentheses or brackets."""
         found = []
         for t in self.tokens[start:]:
-            if t.token_type.name.endswith("STRING"):
+            if is_string(t):
                 found.append(_file(t.text))
             elif t.text not in ("(", "[", ","):
                 break

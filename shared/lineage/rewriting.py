@@ -9,7 +9,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from shared.lineage.general import upserted
 from shared.lineage.tables import HOLE
 from shared.lineage.tokens import balanced, instead, named, opens
-from shared.lineage.words import word
+from shared.lineage.words import is_string, word
 
 #: rows of an INSERT .. VALUES beyond these many tokens are not parsed
 MANY_ROWS = 2_000
@@ -178,7 +178,7 @@ def opened(tokens: list[Token], tokenize: Callable[[str], list[Token]]) -> list[
         w = word(token)
         if w == "OPENQUERY" and i + 3 < len(tokens) and tokens[i + 1].text == "(":
             inner = balanced(tokens[i + 2 : i + MAX_ARGUMENTS])
-            if inner and inner[-1].token_type.name.endswith("STRING"):
+            if inner and is_string(inner[-1]):
                 found.append(tokens[i + 1])
                 query = [t for t in tokenize(inner[-1].text) if t.token_type.name != "SEMICOLON"]
                 for n, t in enumerate(query):
@@ -190,7 +190,7 @@ def opened(tokens: list[Token], tokenize: Callable[[str], list[Token]]) -> list[
                 continue
         if w == "OPENROWSET" and i + 3 < len(tokens) and tokens[i + 1].text == "(" and word(tokens[i + 2]) == "BULK":
             inner = balanced(tokens[i + 2 : i + MAX_ARGUMENTS])
-            file = next((t for t in inner if t.token_type.name.endswith("STRING")), None)
+            file = next((t for t in inner if is_string(t)), None)
             if file is not None:
                 found.append(Token(TokenType.IDENTIFIER, file.text, file.line, file.col, file.start, file.end))
                 i += len(inner) + 3

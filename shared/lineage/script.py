@@ -32,7 +32,7 @@ from shared.lineage.tables import HOLE, Names, Ref, Tables
 from shared.lineage.texts import bridged
 from shared.lineage.tokens import balanced, instead, select
 from shared.lineage.vendors import without_functions
-from shared.lineage.words import QUIET, READ, ROUTINES, word
+from shared.lineage.words import QUIET, READ, ROUTINES, is_string, word
 
 #: a longer text is a dump, not a script
 MAX_TEXT = 4 * 1024 * 1024
@@ -238,7 +238,7 @@ class Script:
             tokens = identifiers(tokens, self.procedural.text)
         piece = piece._replace(tokens=tokens)
         first = word(tokens[0])
-        body = next((t for t in tokens[:2] if t.token_type.name.endswith("STRING")), None)
+        body = next((t for t in tokens[:2] if is_string(t)), None)
         if body is not None and body is tokens[0] and not _foreign(tokens):
             language = piece.routine.language if piece.routine is not None and not place.bodies else ""
             if language not in SQL_LANGUAGES:

@@ -23,6 +23,7 @@ from shared.lineage.words import (
     SINGLE,
     TRANSACTION,
     TSQL_STARTS,
+    is_string,
     word,
 )
 
@@ -79,7 +80,7 @@ class Splitter:
         return self.tokens[i].text if 0 <= i < len(self.tokens) else ""
 
     def _is_string(self, i: int) -> bool:
-        return i < len(self.tokens) and self.tokens[i].token_type.name.endswith("STRING")
+        return i < len(self.tokens) and is_string(self.tokens[i])
 
     def _is_semicolon(self, i: int) -> bool:
         return self.tokens[i].token_type.name == "SEMICOLON"

@@ -18,7 +18,7 @@ from shared.lineage.histories import MAX_TEXTS, shortened
 from shared.lineage.queries import Queries
 from shared.lineage.scopes import Scope
 from shared.lineage.tables import HOLE
-from shared.lineage.words import QUERY, word
+from shared.lineage.words import QUERY, is_string, word
 
 if TYPE_CHECKING:
     from shared.lineage.environment import Memory
@@ -51,17 +51,14 @@ class Texts:
 
     def texts(self, tokens: list[Token]) -> tuple[str, ...]:
         """The texts that an expression may have; none where nothing is known."""
-        if len(tokens) == 1 and tokens[0].token_type.name.endswith("STRING"):
+        if len(tokens) == 1 and is_string(tokens[0]):
             return (str(tokens[0].text),)
         bare = tokens[1:] if len(tokens) == 2 and tokens[0].text in ("@", ":") else tokens
         if len(bare) == 1:
             return self.memory.texts.get(bare[0].text.lower()) or ()
-        if not any(
-            t.token_type.name.endswith("STRING") or t.text.lower() in self.memory.texts or word(t) in ("CHAR", "NCHAR")
-            for t in tokens
-        ):
+        if not any(is_string(t) or t.text.lower() in self.memory.texts or word(t) in ("CHAR", "NCHAR") for t in tokens):
             return ()
-        if any(word(t) in QUERY for t in tokens) and not any(t.token_type.name.endswith("STRING") for t in tokens):
+        if any(word(t) in QUERY for t in tokens) and not any(is_string(t) for t in tokens):
             return ()
         node = self.script.parsing.node(tokens)
         return self.constant(node) if node is not None else ()
@@ -207,7 +204,7 @@ def bridged(tokens: list[Token]) -> tuple[list[Token], int]:
     found: list[Token] = []
     lost = 0
     for i, token in enumerate(tokens):
-        if not _HOLE.fullmatch(token.text) or token.token_type.name.endswith("STRING"):
+        if not _HOLE.fullmatch(token.text) or is_string(token):
             found.append(token)
             continue
         before = found[-1] if found else None

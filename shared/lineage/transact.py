@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from sqlglot.tokenizer_core import Token, TokenType
 
 from shared.lineage.tokens import balanced, instead, named, opens, parts
-from shared.lineage.words import word, words_in
+from shared.lineage.words import is_string, word, words_in
 
 #: https://learn.microsoft.com/sql/t-sql/queries/hints-transact-sql-table
 HINTS = words_in("""
@@ -61,7 +61,7 @@ def _aliased(tokens: list[Token]) -> list[Token]:
 
 def _at(tokens: list[Token], i: int) -> str:
     """The word, or the text of what is no word, at a place; nothing for a string."""
-    return (word(tokens[i]) or tokens[i].text) if 0 <= i < len(tokens) and not _is_string(tokens[i]) else ""
+    return (word(tokens[i]) or tokens[i].text) if 0 <= i < len(tokens) and not is_string(tokens[i]) else ""
 
 
 def _bracketed(tokens: list[Token], i: int) -> list[Token] | None:
@@ -104,7 +104,7 @@ def _rowset(tokens: list[Token], i: int) -> Taken | None:
     """`OPENROWSET('provider', 'connection', database.schema.table)`: the table."""
     inner = _bracketed(tokens, i + 1)
     given = parts(inner or [])
-    if inner is None or len(given) < 3 or _at(tokens, i + 2) == "BULK" or _is_string(given[-1][-1]):
+    if inner is None or len(given) < 3 or _at(tokens, i + 2) == "BULK" or is_string(given[-1][-1]):
         return None
     return len(inner) + 3, given[-1]
 
@@ -212,10 +212,6 @@ def _identity(tokens: list[Token], i: int) -> Taken | None:
     if inner is None or _at(tokens, i - 1) not in ("SELECT", ",", "=", "DISTINCT"):
         return None
     return len(inner) + 3, [instead(tokens[i], TokenType.NULL)]
-
-
-def _is_string(token: Token) -> bool:
-    return token.token_type.name.endswith("STRING")
 
 
 _MARKS: dict[str, Step] = {"%": _physical, "!": _negated, "::": _global, "{": _escape, "(": _hint}

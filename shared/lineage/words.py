@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sqlglot.tokenizer_core import TokenType
+
 if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
+
+_STRINGS = frozenset(t for t in TokenType if t.name.endswith("STRING"))
+_NO_WORDS = _STRINGS | {TokenType.IDENTIFIER, TokenType.NUMBER}
 
 
 def word(token: Token) -> str:
     """Upper case text of an unquoted word, else "". Quoted names, strings and numbers are no words."""
-    kind = token.token_type.name
-    if kind.endswith("STRING") or kind in ("IDENTIFIER", "NUMBER"):
-        return ""
     text: str = token.text
-    return text.upper() if text[:1].isalpha() else ""
+    return text.upper() if text[:1].isalpha() and token.token_type not in _NO_WORDS else ""
+
+
+def is_string(token: Token) -> bool:
+    """Whether it is a literal in quotes, of any kind."""
+    return token.token_type in _STRINGS
 
 
 def words_in(text: str) -> frozenset[str]:
