@@ -18,6 +18,7 @@ from shared.lineage.known import Read, Request, unknown_text
 from shared.lineage.model import ScriptLineage, Statement
 from shared.records import Address, ColumnEdge, Found, Process, Refusal
 from shared.settings.redact import redact
+from shared.settings.redact_sql import redact_sql
 
 #: characters of the list of what was not understood
 MAX_UNPARSED = 2_000
@@ -83,7 +84,7 @@ def _process(script: Script, share: Routine, unknown: tuple[Address, ...]) -> Pr
         inputs=tuple(_address(script, name, "table") for name in share.inputs),
         outputs=tuple(_address(script, name, "table") for name in share.outputs),
         columns=tuple(_edges(script, share)),
-        sql=redact(share.sql),
+        sql=redact_sql(share.sql),
         dialect=script.dialect,
         default_database=script.header.database,
         default_schema=script.header.schema,
@@ -118,7 +119,7 @@ def _by_table(script: Script, made: Process, share: Routine, lineage: ScriptLine
                 inputs=tuple(_address(script, name, "table") for name in feed.inputs),
                 outputs=outputs,
                 columns=tuple(edge for edge in made.columns if edge.target == outputs[0]),
-                sql=redact("\n".join(dict.fromkeys(texts))),
+                sql=redact_sql("\n".join(dict.fromkeys(texts))),
                 description="",
                 properties={"file": "/".join(script.name)},
                 parent=made.address,

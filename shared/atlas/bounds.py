@@ -12,19 +12,28 @@ import re
 from collections.abc import Iterable, Mapping
 
 from shared.settings.redact import MASK, redact
+from shared.settings.redact_sql import redact_sql
 
 KEY_LENGTH, VALUE_LENGTH, LABEL_LENGTH = 50, 500, 50
 TEXT_BYTES = 32 * 1024 - 512
 _NOT_WORD = re.compile(r"[^a-zA-Z0-9_-]+")
-_CUT = "\n-- cut by Hookline: Purview takes at most 32 KB"
+_CUT_MARK = "\n-- cut by Hookline: Purview takes at most 32 KB"
 
 
 def text(value: str) -> str:
-    """A long text (SQL, description) without credentials and below Purview's limit for a property."""
-    value = redact(value)
+    """A long text (a description) without credentials and below Purview's limit for a property."""
+    return _cut(redact(value))
+
+
+def sql_text(value: str) -> str:
+    """The same for SQL."""
+    return _cut(redact_sql(value))
+
+
+def _cut(value: str) -> str:
     if len(value) * 4 <= TEXT_BYTES or len(value.encode()) <= TEXT_BYTES:
         return value
-    return value.encode()[: TEXT_BYTES - len(_CUT)].decode("utf-8", "ignore") + _CUT
+    return value.encode()[: TEXT_BYTES - len(_CUT_MARK)].decode("utf-8", "ignore") + _CUT_MARK
 
 
 def custom_attributes(values: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from shared.atlas.bounds import custom_attributes, labels, text
+from shared.atlas.bounds import custom_attributes, labels, sql_text, text
 from shared.atlas.closure import Draft, Entity, Target, child_guid, guid, reference, reference_by_guid, target
 from shared.atlas.column_mapping import Edge, column_mappings
 from shared.naming import Level, Name, NameRefused, Naming
@@ -66,7 +66,7 @@ class Entities:
         custom = record.properties
         if isinstance(record, Dataset):
             if record.sql and level.definition_attribute:
-                attributes[level.definition_attribute] = text(record.sql)
+                attributes[level.definition_attribute] = sql_text(record.sql)
                 if record.dialect and level.type_name == "hookline_dataset":
                     attributes["dialect"] = record.dialect
             if record.foreign_keys:
@@ -98,7 +98,7 @@ class Entities:
         attributes["inputs"] = [reference(name) for name in inputs]
         attributes["outputs"] = [reference(name) for name in outputs]
         for attribute, value in (
-            ("sql", text(record.sql)),
+            ("sql", sql_text(record.sql)),
             ("dialect", record.dialect),
             ("lastRunTime", record.ended),
             ("lastRunState", record.state),
