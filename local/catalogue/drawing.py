@@ -16,6 +16,7 @@ _GAP_X, _GAP_Y, _MARGIN = 90, 26, 24
 #: height of the name under a circle
 _LABEL = 16
 MAX_COLUMNS = 60
+_LEVELS = ("servers", "dbs", "databases", "schemas", "tables", "views")
 
 
 class Column(msgspec.Struct):
@@ -42,6 +43,12 @@ class Node(msgspec.Struct):
     @property
     def middle(self) -> float:
         return self.y + self.height / 2
+
+    @property
+    def around(self) -> str:
+        """The schema or folder, to tell tables of one name apart; levels' own words (tables, views) are none."""
+        parts = [part for part in self.entity.qn.partition("://")[2].split("/")[1:-1] if part not in _LEVELS]
+        return parts[-1] if parts else ""
 
 
 class Line(msgspec.Struct):
@@ -203,6 +210,11 @@ def _curve(source: Node, target: Node) -> str:
 def _path(x1: float, y1: float, x2: float, y2: float) -> str:
     bend = max(40.0, abs(x2 - x1) / 2)
     return f"M{x1:.0f} {y1:.0f} C{x1 + bend:.0f} {y1:.0f} {x2 - bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
+
+
+def last_part(name: str) -> str:
+    """The table in a qualified name, for where the whole name would be too long."""
+    return name.rpartition("/")[2] or name
 
 
 def shortened(text: str, length: int) -> str:

@@ -50,6 +50,7 @@ class Pages:
         )
         self.templates.filters["moment"] = _moment
         self.templates.filters["short"] = drawing.shortened
+        self.templates.filters["last_part"] = drawing.last_part
 
     def index(self, request: Request) -> tuple[str, dict[str, Any]]:
         asked, words = request.query_params.get("type", ""), request.query_params.get("q", "")
@@ -141,12 +142,16 @@ class Pages:
         found = lineage.graph(self.catalogue, entity, depth=depth, limit=600)
         names = {e.qn: e for e in found.entities.values()}
         picture = drawing.drawn(self.catalogue, found)
+        wanted = request.query_params.get("column", "")
+        base = next((node for node in picture.nodes if node.entity.id == entity.id), None)
+        kept = next((c.key for c in base.columns if c.name == wanted), 0) if base is not None else 0
         return "lineage.html", {
             "asset": entity,
             "picture": picture,
             "depth": depth,
             "depths": range(1, DEPTH + 1),
             "names": names,
+            "column": kept,
             "mappings": picture.mappings[:MAX_LISTED],
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -331,6 +332,18 @@ def test_page_draws_lineage(client: Client) -> None:
     assert text.count('class="column-edge"') == 1
     assert "derived or unknown" in text
     assert f'href="/lineage/{guids["x/a"]}"' in text
+
+
+def test_page_keeps_the_column_that_its_address_names(client: Client) -> None:
+    guids = shop(client)
+    text = client.page(f"/lineage/{guids['x/b']}")
+    [(source, sink)] = re.findall(r'class="column-edge" data-start="(\d+)" data-end="(\d+)"', text)
+    [name] = re.findall(rf'data-key="{sink}"[^>]*>([^<]+)<', text)
+    assert f'/lineage/{guids["x/b"]}?column={name}"><b>{name}</b>' in text
+    assert "data-column=" not in text
+    assert f'data-column="{sink}"' in client.page(f"/lineage/{guids['x/b']}?column={name}")
+    assert "data-column=" not in client.page(f"/lineage/{guids['x/b']}?column=nothing")
+    assert source != sink
 
 
 def test_page_marks_shells_and_drops(client: Client) -> None:
