@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+<<<<<<< HEAD
 from shared.lineage import clickhouse, functions, general, hive, lakehouse, snowflake, teradata
+=======
+from shared.lineage import clickhouse, functions, hive, lakehouse, postgresql, snowflake, teradata
+>>>>>>> 60540d9 (PostgreSQL: TABLE t as a query, OVERRIDING, ROWS FROM, SELECT INTO UNLOGGED)
 from shared.lineage.clauses import by_conflict
 from shared.lineage.rewriting import pivot_query
 
@@ -38,6 +42,8 @@ _SEVERAL: dict[str, Callable[[list[Token]], list[list[Token]]]] = {
 }
 
 _REWRITERS: dict[str, Callable[[list[Token]], list[Token]]] = {
+    "postgres": postgresql.plain,
+    "redshift": postgresql.plain,
     "duckdb": pivot_query,
     "teradata": teradata.rewritten,
     "": general.rewritten,
