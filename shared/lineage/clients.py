@@ -44,7 +44,8 @@ _COMMANDS = {
     "teradata": r"(?P<line>^[ \t]*\.[ \t]*(?!(?:IMPORT|EXPORT|FIELD|FILLER|LAYOUT|BEGIN|END|DML|LOGTABLE|TABLE)\b)"
     r"[A-Z][^\n]*)",
     "snowflake": r"(?P<line>^![a-z][^\n]*)",
-    "hive": r"(?P<line>^[ \t]*(?:![^\n=]|(?:dfs|add[ \t]+(?:jars?|files?|archives?)|source|list[ \t]+jars?)\b"
+    "hive": r"(?P<line>^[ \t]*(?:![^\n=]|%(?:sql|md|python|scala|r|sh|fs|run|pip)\b"
+    r"|(?:dfs|add[ \t]+(?:jars?|files?|archives?)|source|list[ \t]+jars?)\b"
     r"|set[ \t]+\w+[.:][\w.:${}]*[ \t]*=)[^\n]*)",
     "sqlite": r"(?P<line>^\.[a-z][^\n]*)",
     "mysql": r"(?P<line>^[ \t]*(?:DELIMITER|SOURCE|CONNECT|SYSTEM|TEE|NOTEE|PAGER|PROMPT|WARNINGS|NOWARNING|STATUS"

@@ -20,7 +20,7 @@ from shared.lineage.normalizing import normalized
 from shared.lineage.patterns import without_patterns
 from shared.lineage.pipes import unpiped
 from shared.lineage.placeholders import joined
-from shared.lineage.rewriting import table_arguments
+from shared.lineage.rewriting import table_arguments, table_queries
 from shared.lineage.tokens import select
 from shared.lineage.words import word
 
@@ -117,7 +117,8 @@ class Parsing:
             tokens = unpiped(tokens)
         if any(t.token_type is TokenType.MATCH_RECOGNIZE for t in tokens):
             tokens = without_patterns(tokens)
-        tokens = table_arguments(tokens)
+        if any(t.token_type is TokenType.TABLE for t in tokens):
+            tokens = table_arguments(table_queries(tokens))
         return [normalized(tree, self._query) for tree in self._trees(tokens, text)]
 
     def _query(self, text: str) -> list[Any]:

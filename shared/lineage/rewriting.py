@@ -275,6 +275,35 @@ def table_arguments(tokens: list[Token]) -> list[Token]:
     return tokens
 
 
+def table_queries(tokens: list[Token]) -> list[Token]:
+    """`INSERT INTO a TABLE b`, `CREATE TABLE a AS TABLE b`, `.. UNION TABLE b`: SELECT * FROM b."""
+    first = word(tokens[0]) if tokens else ""
+    places = [
+        i
+        for i, t in enumerate(tokens[:-1])
+        if t.token_type is TokenType.TABLE
+        and (
+            i == 0
+            or word(tokens[i - 1]) in _BEFORE_QUERY
+            or (first == "INSERT" and i > 2 and word(tokens[i - 1]) not in ("INTO", "OVERWRITE", "TEMPORARY", "TEMP"))
+        )
+    ]
+    for i in reversed(places):
+        name = _name(tokens[i + 1 :])
+        end = i + 1 + len(name)
+        ends = end == len(tokens) or tokens[end].text in (")", ";") or word(tokens[end]) in _AFTER_QUERY
+        if not name or not ends or word(name[0]) in ("SELECT", "FROM", "WITH", "VALUES", "FUNCTION"):
+            continue
+        at = tokens[i]
+        star = Token(TokenType.STAR, "*", at.line, 0, at.start, at.start)
+        tokens = [*tokens[:i], instead(at, TokenType.SELECT), star, instead(at, TokenType.FROM), *tokens[i + 1 :]]
+    return tokens
+
+
+_BEFORE_QUERY = frozenset({"AS", "UNION", "ALL", "EXCEPT", "INTERSECT", "MINUS", "DISTINCT"})
+_AFTER_QUERY = frozenset({"UNION", "EXCEPT", "INTERSECT", "MINUS", "ORDER BY", "LIMIT", "WITH", "ON", "RETURNING"})
+
+
 def _name(tokens: list[Token]) -> list[Token]:
     end = 0
     while end < len(tokens) and (end % 2 == 0 or tokens[end].text == "."):
