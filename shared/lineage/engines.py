@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-<<<<<<< HEAD
-from shared.lineage import clickhouse, functions, general, hive, lakehouse, snowflake, teradata
-=======
-from shared.lineage import clickhouse, functions, hive, lakehouse, postgresql, snowflake, teradata
->>>>>>> 60540d9 (PostgreSQL: TABLE t as a query, OVERRIDING, ROWS FROM, SELECT INTO UNLOGGED)
+from shared.lineage import clickhouse, functions, general, hive, lakehouse, postgresql, snowflake, teradata
 from shared.lineage.clauses import by_conflict
 from shared.lineage.rewriting import pivot_query
 
