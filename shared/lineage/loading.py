@@ -192,8 +192,8 @@ class _Loader:
             inner: list[Token] = []
             with contextlib.suppress(TokenError, ValueError):
                 inner = list(Dialect.get_or_raise(self.dialect or None).tokenize(self.tokens[2].text))
-            query = [t for t in inner if t.token_type.name != "SEMICOLON"]
-            return Moved("UNLOAD", (), outputs, query, is_file=True)
+            inner = [t for t in inner if t.token_type.name != "SEMICOLON"]
+            return Moved("UNLOAD", (), outputs, inner, is_file=True)
         query = self._query(1)
         if query is not None:
             return Moved("UNLOAD", (), outputs, query, is_file=True)
