@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections.abc import Iterable, Mapping
@@ -154,6 +155,9 @@ class Script:
         except (IndexError, ValueError):  # it ends before what its words promise
             self.findings.problem(line, "the statement breaks off; not read", place.routine)
         except Exception as error:  # noqa: BLE001  whatever odd text does to us or to sqlglot, the rest goes on
+            with contextlib.suppress(Exception):
+                if word(piece.tokens[0]) in READ:
+                    self.statements.skim(piece.tokens, place)
             self.findings.problem(line, f"reading it failed with {type(error).__name__}", place.routine)
         if self.names.unknown > known:
             self.findings.report(piece.tokens[0], "a part of its text is not constant and was left out", place)
