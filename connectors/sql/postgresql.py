@@ -186,8 +186,7 @@ application_name: hookline
 
     def routines(self, session: psycopg.Connection[Any], schema: str, after: str) -> Iterator[Leaf]:
         address = self._database.at(schema, type="schema")
-        query = queries.ROUTINES if session.info.server_version >= 14_00_00 else queries.ROUTINES_BEFORE_14
-        for row in self._paged(session, query, queries.ROUTINE_NAME, schema, after):
+        for row in self._paged(session, queries.ROUTINES, queries.ROUTINE_NAME, schema, after):
             yield Leaf(row[0], row[1], partial(self._process, address, row))
 
     def triggers(self, session: psycopg.Connection[Any], schema: str, after: str) -> Iterator[Leaf]:
@@ -253,15 +252,14 @@ application_name: hookline
     def _process(self, schema: Address, row: tuple[Any, ...]) -> Process:
         if isinstance(row[-1], Unreadable):
             raise row[-1]
-        key, _, kind, description, language, returns, arguments, body, path_, mentioned = row
+        key, _, kind, description, language, returns, arguments, sql, path_, mentioned = row
         path = names.search_path(path_)
-        is_sql = language in ("sql", "plpgsql")
         properties = {"language": language, "returns": returns, "arguments": arguments}
         return Process(
             address=schema.at(key, type="procedure" if kind == "p" else "function"),
             description=description,
-            sql=body if is_sql else "",
-            dialect=self.dialect if is_sql else "",
+            sql=sql or "",
+            dialect=self.dialect if sql else "",
             default_database=self.settings.database,
             default_schema=path[0] if path else schema.name,
             mentions=tuple(names.mentions(self._database, path, mentioned)),

@@ -146,14 +146,14 @@ from (select p.*, p.proname || '(' || oidvectortypes(p.proargtypes) || ')' as ke
 join pg_language l on l.oid = p.prolang where p.key collate "C" > %(after)s
 order by p.key collate "C" """
 
-_ROUTINES = """
+#: the definition and not the body alone: it says which names are parameters
+ROUTINES = """
 select p.key, p.proname::text, p.prokind::text, coalesce(obj_description(p.oid, 'pg_proc'), ''), l.lanname::text,
-  coalesce(pg_get_function_result(p.oid), ''), pg_get_function_arguments(p.oid), BODY, SEARCH_PATH, MENTIONED
+  coalesce(pg_get_function_result(p.oid), ''), pg_get_function_arguments(p.oid),
+  case when l.lanname in ('sql', 'plpgsql') then pg_get_functiondef(p.oid) end, SEARCH_PATH, MENTIONED
 FROM_ROUTINES limit %(limit)s""".replace("FROM_ROUTINES", _FROM_ROUTINES)
-_ROUTINES = _ROUTINES.replace("MENTIONED", _MENTIONED).replace("SEARCH_PATH", _SEARCH_PATH)
-#: since 14 the body of an SQL routine may be kept parsed (BEGIN ATOMIC); prosrc is empty then
-ROUTINES = _ROUTINES.replace("BODY", "coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)")
-ROUTINES_BEFORE_14 = _ROUTINES.replace("BODY", "p.prosrc")
+ROUTINES = ROUTINES.replace("MENTIONED", _MENTIONED).replace("SEARCH_PATH", _SEARCH_PATH)
+ROUTINES = ROUTINES.replace("BODY", "pg_get_functiondef(p.oid)")
 ROUTINE_NAME = "select p.key, p.proname::text FROM_ROUTINES limit 1".replace("FROM_ROUTINES", _FROM_ROUTINES)
 
 # Triggers of the user's, but not those that PostgreSQL made of them for each partition; and rules that are no view.

@@ -13,6 +13,8 @@ create table sales.visits_2024 partition of sales.visits for values from ('2024-
 create table mart.revenue (country text, total numeric, loaded timestamptz);
 create table mart.log (at timestamptz, what text, who text);
 create table mart.orders (id int, total numeric);
+create table sales."Orders of Old" (id int, "Total" numeric);
+create table mart."Mixed" ("Ä b" numeric, plain numeric);
 
 create function jobs.load() returns void language sql as $$
   insert into mart.revenue (country, total, loaded)
@@ -40,6 +42,47 @@ begin insert into log (at, what) select placed, id::text from orders; end $$;
 create function jobs.whole() returns void language sql as $$ insert into mart.orders select id, total from sales.orders $$;
 create function jobs.star() returns void language sql as $$ insert into mart.log select placed, country, email
   from (select * from sales.orders) o, sales.customers $$;
+
+create function jobs.with_parameter(note text) returns void language sql as $$
+  insert into mart.log (what, who) select note, email from sales.customers $$;
+create function jobs.row_type() returns void language plpgsql as $$
+declare
+  v sales.customers%rowtype;
+  seen mart.log.what%type;
+begin
+  select * into v from sales.customers where id = 1;
+  select o.placed::text into strict seen from sales.orders o limit 1;
+  insert into mart.log (what, who) values (v.email, seen);
+end $$;
+create function jobs.upsert() returns void language sql as $$
+  with gone as (delete from mart.orders where id < 0 returning total)
+  insert into mart.orders (id, total) select o.id, o.total + g.total from sales.orders o, gone g
+  on conflict do nothing $$;
+create procedure jobs.merge_it() language plpgsql as $$
+begin
+  merge into mart.orders t using sales.orders s on s.id = t.id
+    when matched then update set total = s.total
+    when not matched then insert (id, total) values (s.id, s.customer);
+end $$;
+create function jobs."Mixed Case"() returns void language plpgsql as $$
+begin
+  insert into mart."Mixed" ("Ä b", plain) select "Total", "Total" * 2 from sales."Orders of Old";
+end $$;
+create function jobs.constant_text() returns void language plpgsql as $$
+begin execute 'insert into mart.log (what) select country from sales.customers'; end $$;
+create function jobs.calls() returns void language plpgsql as $$
+begin perform jobs.load(); call jobs.archive(); end $$;
+create function jobs.conditional(flag boolean) returns setof mart.orders language plpgsql as $$
+begin
+  if flag then
+    update mart.orders m set total = o.total from sales.orders o where o.id = m.id;
+  else
+    truncate mart.revenue;
+  end if;
+  return query select * from mart.orders;
+exception when others then
+  insert into mart.log (what) values (sqlerrm);
+end $$;
 
 create function sales.top(n int) returns table (email text, total numeric) language sql stable as $$
   select c.email, sum(o.total) from customers c join orders o on o.customer = c.id group by 1 order by 2 desc limit n $$;
