@@ -128,13 +128,13 @@ class TestParts:
         assert "columns_unknown" not in process.properties
 
     def test_what_is_not_understood_is_listed(self) -> None:
-        (process,) = processes(f"{LOAD};\nBOO HOO;\nEXEC('x')", "uploads/sql/tsql/x.sql")
+        (process,) = processes(f"{LOAD};\nBOO HOO;\nEXEC(@x)", "uploads/sql/tsql/x.sql")
         assert "line 2" in process.properties["unparsed"]
         assert "line 3: dynamic SQL" in process.properties["unparsed"]
 
     def test_a_routine_of_which_nothing_is_known_is_refused_beside_the_others(self) -> None:
         items = read(
-            "CREATE PROC p AS EXEC('x')\nGO\nCREATE PROC q AS INSERT a SELECT * FROM b", "uploads/sql/tsql/x.sql"
+            "CREATE PROC p AS EXEC(@x)\nGO\nCREATE PROC q AS INSERT a SELECT * FROM b", "uploads/sql/tsql/x.sql"
         )
         refusal, found = items
         assert isinstance(refusal, Refusal)
