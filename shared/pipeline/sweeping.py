@@ -17,7 +17,7 @@ from shared.errors import HooklineError, Transient
 from shared.pipeline.answers import Answers
 from shared.pipeline.app import App, log, now, parsed, rfc3339
 from shared.pipeline.finish import finish_if_done
-from shared.pipeline.landing import plain, put_rejected
+from shared.pipeline.landing import plain, put_rejected, version
 from shared.pipeline.replaying import Replay
 from shared.pipeline.transformation import MAX_ATTEMPTS
 from shared.pipeline.trimming import trim_daily
@@ -86,7 +86,9 @@ def _early(app: App) -> Iterator[Replay]:
     """Scripts that came before the scan which knows the columns of the tables they name."""
     for wanted in app.schemas.wanted():
         receipt, _ = app.receipts.get(wanted.path)
-        if receipt is None or receipt.etag != wanted.etag or receipt.state == "rejected":
+        there = version(app.landing.get_blob_client(wanted.path))
+        same = receipt is not None and there is not None and receipt.etag == there.etag == wanted.etag
+        if receipt is None or not same or receipt.state == "rejected":  # taken away, or its new version comes by itself
             app.schemas.want(wanted.path, wanted.etag, ())
         elif receipt.final:
             yield Replay(path=wanted.path, again=True)

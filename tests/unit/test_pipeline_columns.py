@@ -173,3 +173,32 @@ def test_deleting_the_table_costs_columns_until_the_next_scan(shop: World) -> No
     shop.settle()
     assert len(mapping(shop)) == 2
     shop.confirmed()
+
+
+def test_a_script_that_was_taken_away_is_not_waited_for(shop: World) -> None:
+    shop.upload(PATH, SCRIPT)
+    shop.settle()
+    assert list(shop.app.table("schemas").names("wanted")) == [PATH]
+    shop.landing.delete_blob(PATH)
+    shop.scan("crm")
+    shop.settle()
+    assert list(shop.app.table("schemas").names("wanted")) == []
+    assert mapping(shop) == []
+
+
+def test_a_script_of_several_tables_is_a_process_for_each_in_the_catalogue(shop: World) -> None:
+    shop.system("crm").tables["lines"] = Table("nr", "price")
+    shop.scan("crm")
+    shop.settle()
+    shop.upload(PATH, f"{SCRIPT};\nINSERT INTO prices SELECT price FROM lines;")
+    shop.settle()
+    below = {e.qn.rsplit("/", 1)[-1]: e for e in shop.entities() if "/load.sql/" in e.qn}
+    assert set(below) == {"shop.public.archive#statement", "shop.public.prices#statement"}
+    ends = {
+        name: {end["uniqueAttributes"]["qualifiedName"].rsplit("/", 1)[-1] for end in e.parts["attributes"]["inputs"]}
+        for name, e in below.items()
+        if "inputs" in e.parts["attributes"]
+    }
+    assert ends in ({}, {"shop.public.archive#statement": {"orders"}, "shop.public.prices#statement": {"lines"}})
+    assert '"Sink":"amount"' in below["shop.public.archive#statement"].parts["attributes"]["columnMapping"]
+    shop.confirmed()
