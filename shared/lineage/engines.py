@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from shared.lineage import clickhouse, functions, general, hive, lakehouse, postgresql, snowflake, teradata
+from shared.lineage import clickhouse, functions, general, hive, lakehouse, mysql, postgresql, snowflake, teradata
 from shared.lineage.clauses import by_conflict
 from shared.lineage.rewriting import pivot_query
 
@@ -38,6 +38,7 @@ _SEVERAL: dict[str, Callable[[list[Token]], list[list[Token]]]] = {
 }
 
 _REWRITERS: dict[str, Callable[[list[Token]], list[Token]]] = {
+    "mysql": mysql.rewritten,
     "postgres": postgresql.plain,
     "redshift": postgresql.plain,
     "duckdb": pivot_query,
