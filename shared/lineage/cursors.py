@@ -124,7 +124,7 @@ class Cursors:
         names = variables(tokens[1:at])
         rest = tokens[at + 1 :]
         if rest and word(rest[0]) == "REVERSE":
-            return True
+            rest = rest[1:]
         if rest and word(rest[0]) == "ARRAY" and names:
             self.memory.assign(names[0], self.value(rest[1:], place), place.path)
             return True
@@ -182,7 +182,8 @@ class Cursors:
             if rows is not None and place.routine is not None:
                 self.script.routines.returns(place.routine, rows)
         elif len(tokens) > 1 and (place.routine is not None or self.script.findings.quiet) and words[1] != "TABLE":
-            row = self.memory.records.get(tokens[1].text.lower()) if len(tokens) == 2 else None
+            name = tokens[1].text.lower() if len(tokens) == 2 else ""
+            row = self.memory.records.get(name) or self.memory.cursors.get(name)
             if row is not None and len(row.items) > 1 and place.routine is not None:
                 self.script.routines.returns(place.routine, row)
             self.script.routines.result(place.routine, self.value(tokens[1:], place))

@@ -157,6 +157,8 @@ def _rule(tokens: list[Token], words: list[str], script: Script, place: Place) -
 
 
 def _create(tokens: list[Token], words: list[str], script: Script, place: Place) -> bool:
+    if words[1:4] == ["MATERIALIZED", "VIEW", "LOG"]:
+        return True
     if "SYNONYM" in words[1:5] and "FOR" in words:
         name, _ = name_at(tokens, words.index("SYNONYM") + 1)
         target, _ = name_at(tokens, words.index("FOR") + 1)

@@ -13,12 +13,14 @@ from shared.lineage.tokens import balanced, comma, named, opens, parts
 from shared.lineage.words import word
 
 _FUNCTIONS = ("JSON_TABLE", "XMLTABLE")
+#: functions whose last argument is followed by options
+_MADE = ("JSON_OBJECT", "JSON_OBJECTAGG", "JSON_ARRAY", "JSON_ARRAYAGG", "JSON_VALUE", "JSON_QUERY", "JSON_SERIALIZE")
 MAX_NESTED = 20
 
 
 def tabled(tokens: list[Token], depth: int = 0) -> list[Token]:
     """The tokens with each of these functions rewritten."""
-    if depth > MAX_NESTED or not any(word(t) in _FUNCTIONS or word(t) == "UNPIVOT" for t in tokens):
+    if depth > MAX_NESTED or not any((w := word(t)) in _FUNCTIONS or w in _MADE or w == "UNPIVOT" for t in tokens):
         return tokens
     found: list[Token] = []
     i = 0
@@ -35,9 +37,34 @@ def tabled(tokens: list[Token], depth: int = 0) -> list[Token]:
                 found += made
                 i += len(inner) + 3
                 continue
+        if word(tokens[i]) in _MADE and i + 1 < len(tokens) and tokens[i + 1].text == "(":
+            inner = balanced(tokens[i + 2 :])
+            if i + 2 + len(inner) < len(tokens):
+                found += [tokens[i], tokens[i + 1], *tabled(_without_options(inner), depth + 1)]
+                i += len(inner) + 2
+                continue
         found.append(tokens[i])
         i += 1
     return found
+
+
+def _without_options(inner: list[Token]) -> list[Token]:
+    """The arguments of JSON_OBJECT and the like, without what says how the result looks."""
+    level = 0
+    for i, token in enumerate(inner):
+        level += (token.text in ("(", "[")) - (token.text in (")", "]"))
+        words = [word(t) for t in inner[i : i + 3]]
+        if level or not i:
+            continue
+        if words[0] in ("RETURNING", "STRICT", "PRETTY", "WITHOUT") or words[1:] == ["ON", "NULL"]:
+            return inner[:i]
+        if words[0] in ("ERROR", "EMPTY", "NULL", "DEFAULT", "TRUE", "FALSE") and {"ERROR", "EMPTY"} & {
+            word(t) for t in inner[i + 1 : i + 6]
+        }:
+            return inner[:i]
+        if words[0] == "WITH" and {"WRAPPER", "UNIQUE"} & {word(t) for t in inner[i + 1 : i + 5]}:
+            return inner[:i]
+    return inner
 
 
 def _object(tokens: list[Token], i: int) -> int:

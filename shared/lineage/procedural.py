@@ -16,7 +16,7 @@ from shared.lineage.records import Records
 from shared.lineage.relations import Relation, Value
 from shared.lineage.tables import HOLE
 from shared.lineage.tokens import balanced, first_name, is_assign, parts, select
-from shared.lineage.words import QUERY, word
+from shared.lineage.words import QUERY, READ, word
 
 if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
@@ -42,11 +42,10 @@ class Procedural(Cursors, Calls, Records):
             return self.execute(tokens, words, place)
         if first in ("DBMS_SQL", "DBMS_UTILITY", "SYS") and self.packaged(tokens, place):
             return True
-        if (
-            first == "PREPARE"
-            and words[3:4]
-            and words[3] in ("INSERT", "SELECT", "UPDATE", "DELETE", "MERGE", "CREATE", "WITH")
-        ):
+        if first == "PREPARE" and "AS" in words[:40]:  # PREPARE p (text) AS INSERT ..
+            self.script.prepared[tokens[1].text.lower()] = tokens[words.index("AS") + 1 :]
+            return True
+        if first == "PREPARE" and words[3:4] and words[3] in READ:
             self.script.prepared[tokens[1].text.lower()] = tokens[3:]
             return True
         if first == "PREPARE" and "FROM" in words:

@@ -88,17 +88,28 @@ class Records:
         before = self.memory.records.get(name)
         if collects and before is not None and before.items and row.is_known and before.is_known:
             row = union(before, row)
-        self.memory.records[name] = row
+        self.memory.records[name] = self.memory.cursors[name] = row
         first = next(row.columns(), None)
         self.memory.assign(name, first.value if first is not None else {}, place.path)
         self.memory.texts[name] = ()
         return True
+
+    def _rows_of_call(self, expression: list[Token]) -> Relation | None:
+        """`cur := a_function(..)`, `cur := a.package.f(..)`: its rows, where it is known to give some."""
+        at = next((i for i, t in enumerate(expression[:8]) if t.text == "("), 0)
+        if not at or expression[-1].text != ")" or len(balanced(expression[at + 1 :])) != len(expression) - at - 2:
+            return None
+        rows = self.memory.functions.get(expression[at - 1].text.lower())
+        return rows if rows is not None and len(rows.items) > 1 else None
 
     def row(self, expression: list[Token], place: Place) -> Relation | None:
         """The row that an expression means: a record, an element of a collection, a constructor of a known type."""
         name = expression[0].text.lower()
         if expression[0].token_type.name.endswith("STRING"):
             return None
+        called = self._rows_of_call(expression)
+        if called is not None:
+            return called
         known = self.memory.records.get(name)
         inner = balanced(expression[2:]) if len(expression) > 2 and expression[1].text == "(" else []
         is_call = bool(inner) and len(inner) == len(expression) - 3

@@ -8,7 +8,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from shared.lineage.general import upserted
 from shared.lineage.tables import HOLE
-from shared.lineage.tokens import balanced, instead, named, opens
+from shared.lineage.tokens import balanced, comma, instead, named, opens, parts
 from shared.lineage.words import is_string, word
 
 #: rows of an INSERT .. VALUES beyond these many tokens are not parsed
@@ -58,6 +58,8 @@ def prepared(tokens: list[Token]) -> list[Token]:
     if words[0] == "INSERT" and len(tokens) > MANY_ROWS and "VALUES" in words and "SELECT" not in words:
         rows = words.index("VALUES") + 1  # the first row tells as much about tables as a million
         return [*tokens[: rows + 1], *balanced(tokens[rows + 1 :]), tokens[-1]][:MANY_ROWS]
+    if words[0] == "INSERT" and words[1:2] == ["INTO"] and words[3:4] == ["SELECT"] and tokens[2].text == "(":
+        return _through(tokens)
     if words[0] == "INSERT" and "VALUES" in words:
         at = words.index("VALUES")
         if at + 1 < len(tokens) and words[at + 1] and "SELECT" not in words:  # PL/SQL: VALUES rec, VALUES rows(i)
@@ -79,6 +81,26 @@ def prepared(tokens: list[Token]) -> list[Token]:
         if hint and not {"SELECT", "VALUES"} & set(words[:hint]):
             return [*tokens[:hint], *tokens[hint + 3 + len(balanced(tokens[hint + 2 :])) :]]
     return tokens
+
+
+def _through(tokens: list[Token]) -> list[Token]:
+    """Oracle's INSERT INTO (SELECT a, b FROM t) ..: INSERT INTO t (a, b)."""
+    query = balanced(tokens[3:])
+    words = [word(t) for t in query]
+    rest = tokens[4 + len(query) :]
+    if "FROM" not in words or not rest:
+        return tokens
+    at = words.index("FROM")
+    end = at + 2
+    while end < len(query) and (query[end].text == "." or query[end - 1].text == "."):
+        end += 1
+    name = query[at + 1 : end]
+    if rest[0].text == "(" and [word(t) for t in rest[1:2]] not in (["SELECT"], ["WITH"]):
+        return [*tokens[:2], *name, *rest]
+    listed: list[Token] = []
+    for part in parts(query[1:at]):
+        listed += [*([comma(part[0])] if listed else []), part[-1]]
+    return [*tokens[:2], *name, tokens[2], *listed, tokens[3 + len(query)], *rest]
 
 
 #: https://docs.oracle.com/en/database/oracle/oracle-database/23/lnpls/named-cursor-attribute.html

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from shared.lineage import definitions, engines, loading, room, teradata
+from shared.lineage import definitions, engines, handlers, loading, room, teradata
 from shared.lineage.calls import Bodies, Body
 from shared.lineage.clients import removed
 from shared.lineage.dialects import family
@@ -119,6 +119,8 @@ class Script:
             self.names.unknown += lost
         splitter = Splitter(tokens, tsql=self.is_tsql)
         pieces: Iterable[Piece] = splitter.pieces()
+        if "HANDLER" in splitter.words:
+            pieces = handlers.last(pieces)
         bodies: dict[int, Body] = {}
         if not ROUTINES.isdisjoint(splitter.words):  # all of them first: a routine may be called before it is created
             pieces = list(pieces)
@@ -242,6 +244,8 @@ class Script:
             tokens = identifiers(tokens, self.procedural.text)
         piece = piece._replace(tokens=tokens)
         first = word(tokens[0])
+        if first == "CREATE" and self.prepared and words_of(tokens[-3:-1]) == ["AS", "EXECUTE"]:
+            tokens = [*tokens[:-2], *self.prepared.get(tokens[-1].text.lower(), tokens[-2:])]
         body = next((t for t in tokens[:2] if is_string(t)), None)
         if body is not None and body is tokens[0] and not _foreign(tokens):
             language = piece.routine.language if piece.routine is not None and not place.bodies else ""

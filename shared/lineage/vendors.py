@@ -26,6 +26,12 @@ def reworded(tokens: list[Token]) -> list[Token]:
         tokens = _without_versions(tokens)
     if any(t.text in ("<=", ">=") for t in tokens):
         tokens = _without_networks(tokens)
+    if "PARTITION BY" in known and "JOIN" in known:
+        tokens = _without_densification(tokens)
+    if words[0] == "INSERT" and "CONFLICT" in known and "SELECT" in known:
+        tokens = _conditioned(tokens)
+    if "MEMBER" in known and "OF" in known:
+        tokens = _compared(tokens)
     if "MODEL" in known and "MEASURES" in known:
         tokens = _without_model(tokens)
     return tokens
@@ -80,6 +86,59 @@ def _without_networks(tokens: list[Token]) -> list[Token]:
         ):
             found.pop()
         found.append(token)
+    return found
+
+
+def _without_densification(tokens: list[Token]) -> list[Token]:
+    """Oracle's partitioned outer join, `t PARTITION BY (a) RIGHT JOIN u`: a join."""
+    found: list[Token] = []
+    i = 0
+    while i < len(tokens):
+        if word(tokens[i]) == "PARTITION BY" and i + 1 < len(tokens) and tokens[i + 1].text == "(":
+            end = i + 3 + len(balanced(tokens[i + 2 :]))
+            if end < len(tokens) and word(tokens[end]) in ("ON", "USING", "RIGHT", "LEFT", "FULL", "OUTER", "JOIN"):
+                i = end
+                continue
+        found.append(tokens[i])
+        i += 1
+    return found
+
+
+def _conditioned(tokens: list[Token]) -> list[Token]:
+    """`INSERT .. SELECT .. FROM a CROSS JOIN b ON CONFLICT ..`: with WHERE TRUE, so that ON begins no condition.
+
+    https://www.sqlite.org/lang_upsert.html ("Parsing Ambiguity")
+    """
+    depth, is_open = 0, False
+    for i, token in enumerate(tokens[:-1]):
+        depth += (token.text == "(") - (token.text == ")")
+        w = word(token)
+        if depth or not w:
+            continue
+        if w in ("FROM", "JOIN"):
+            is_open = True
+        elif w in ("WHERE", "GROUP BY", "GROUP", "HAVING", "ORDER BY", "ORDER", "LIMIT", "WINDOW", "VALUES", "FETCH"):
+            is_open = False
+        elif w == "ON" and word(tokens[i + 1]) == "CONFLICT":
+            if not is_open:
+                return tokens
+            where = Token(TokenType.WHERE, "WHERE", token.line, 0, token.start, token.start)
+            true = Token(TokenType.TRUE, "TRUE", token.line, 0, token.start, token.start)
+            return [*tokens[:i], where, true, *tokens[i:]]
+    return tokens
+
+
+def _compared(tokens: list[Token]) -> list[Token]:
+    """`x [NOT] MEMBER OF list`: a comparison, as far as lineage goes."""
+    words = [word(t) for t in tokens]
+    found: list[Token] = []
+    for i, token in enumerate(tokens):
+        if words[i : i + 2] == ["MEMBER", "OF"]:
+            if found and word(found[-1]) == "NOT":
+                found.pop()
+            found.append(Token(TokenType.EQ, "=", token.line, 0, token.start, token.end))
+        elif not i or words[i - 1 : i + 1] != ["MEMBER", "OF"]:
+            found.append(token)
     return found
 
 

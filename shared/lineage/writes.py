@@ -204,6 +204,9 @@ class Writes(Updates):
                     table.set("db", None)
             return [Write(ref, self.q.recursive(node.expression, alias, listed, scope), creates=True)]
         rows = self.q.query(node.expression, scope)
+        if self.q.dialect == "mysql" and str(node.args.get("kind")).upper() == "TABLE":  # they are met by name
+            more = [Column(n, {}) for n in listed if rows.listed(n) is None]
+            return [Write(ref, Relation([*more, *rows.items]), creates=True)]
         if place is not node.this:  # the target's columns are met by name
             return [Write(ref, rows)]
         return [Write(ref, rows.renamed(listed), creates=True)]
