@@ -116,3 +116,27 @@ def test_extract_then_transform(tmp_path: Path) -> None:
     assert "compared with nothing" in told
     assert planned.stderr == b"", "that there is no storage is no news here"
     assert b"create" in hookline(tmp_path, "plan", written[0]).stdout
+
+
+def test_a_script_knows_the_tables_of_the_job_files_before_it(tmp_path: Path) -> None:
+    shop.build(tmp_path / "shop.db")
+    (tmp_path / "hookline.yaml").write_text("instances:\n  shop: {connector: sqlite, settings: {path: shop.db}}\n")
+    (tmp_path / "load.sql").write_text(
+        "-- hookline: instance=shop database=shop\nCREATE TABLE kept AS SELECT * FROM order_lines;\n"
+    )
+    written = hookline(tmp_path, "extract", "shop", "-o", "out").stdout.decode().splitlines()
+    alone = hookline(tmp_path, "transform", "load.sql")
+    assert alone.returncode == 0, alone.stderr
+    assert b"columnMapping" not in alone.stdout
+    assert b"columns not known shop.main.order_lines: scan the source" in alone.stderr
+    after = hookline(tmp_path, "transform", *written, "load.sql")
+    assert after.returncode == 0, after.stderr
+    assert b"columns not known" not in after.stderr
+    (process,) = [
+        entity
+        for line in after.stdout.splitlines()
+        for entity in json.loads(line)["message"]["entities"]["entities"]
+        if entity["attributes"]["qualifiedName"].endswith("/load.sql#script")
+    ]
+    (element,) = json.loads(process["attributes"]["columnMapping"])
+    assert {"Source": "quantity", "Sink": "quantity"} in element["ColumnMapping"]
