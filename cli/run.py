@@ -179,4 +179,6 @@ def waits_for(stack: Stack, app: App) -> str:
     counts = ((files, "file to confirm", "files to confirm"), (scans, "scan", "scans"), (queued, "message", "messages"))
     told = [f"{count:,} {one if count == 1 else many}" for count, one, many in counts if count]
     told += [f"{len(idle['running'])} at work"] if idle["running"] else []
+    if not told and (early := sum(1 for _ in app.schemas.wanted())):
+        told = [f"{early:,} {'script' if early == 1 else 'scripts'} to read again, whose tables are known now"]
     return ", ".join(told) or ("" if idle["idle"] else "services to answer")

@@ -236,6 +236,8 @@ class SchemaTable:
 
     def wanted(self) -> Iterator[Wanted]:
         """Those of the files for which a table is known by now."""
+        with self._lock:
+            self._scopes.clear()  # what was believed a minute ago
         for _, row, _ in self._table.rows(_WANTED, type=Wanted):
             if self.find(row.tables):
                 yield row

@@ -89,3 +89,20 @@ def test_bad_files_and_instances_do_not_take_their_neighbours_down(tmp_path: Pat
     assert any("gone" in problem for problem in told["problems"])
     for word in ("line 2", "gone.db", "did you mean 'sqlite'?", "not everything is confirmed"):
         assert word in done.stdout, word
+
+
+def test_a_script_has_its_columns_whether_it_or_the_scan_comes_first(tmp_path: Path) -> None:
+    shop.build(tmp_path / "shop.db")
+    (tmp_path / "hookline.yaml").write_text(
+        f"instances:\n  shop: {{connector: sqlite, settings: {{path: '{tmp_path / 'shop.db'}'}}}}\n"
+    )
+    script = tmp_path / "landing" / "uploads" / "sql" / "load.sql"
+    script.parent.mkdir(parents=True)
+    script.write_text("-- hookline: instance=shop database=shop\nCREATE TABLE kept AS SELECT * FROM order_lines;\n")
+    done = hookline(tmp_path, "run", "--once", "--report", "report.json")
+    assert done.returncode == 0, done.stderr + done.stdout
+    (file,) = [f for f in json.loads((tmp_path / "report.json").read_text())["status"]["files"] if "load" in f["path"]]
+    assert (file["state"], file.get("unknown", [])) == ("confirmed", [])
+    with running_catalogue(tmp_path / ".hookline" / "once" / "catalogue") as catalogue:
+        (process,) = [e for e in catalogue.catalogue.store.entities("deleted = 0") if e.qn.endswith("load.sql#script")]
+        assert '{"Source":"quantity","Sink":"quantity"}' in process.parts["attributes"]["columnMapping"]
