@@ -34,9 +34,8 @@ def rewritten(tokens: list[Token]) -> list[Token]:
     while i < len(tokens):
         before = words[i - 1] if i else ""
         follows = tokens[i + 1].text if i + 1 < len(tokens) else ""
-        if (words[i] in _OF_SELECT and _after_select(words, i)) or (
-            words[i] == "ROW" and follows == "(" and (before == "VALUES" or tokens[i - 1].text == ",")
-        ):
+        is_row = words[i] == "ROW" and follows == "(" and (before == "VALUES" or tokens[i - 1].text == ",")
+        if is_row or (words[i] in _OF_SELECT and _after_select(words, i)):
             i += 1
         elif words[i] in _HINTS and i > 1 and words[i + 1 : i + 2] in (["INDEX"], ["KEY"]):
             i = _after_hint(tokens, words, i + 2)

@@ -308,7 +308,7 @@ class Script:
     def _reads(self, piece: Piece, first: str, place: Place) -> None:
         """Conditions move nothing; cursors, loops over rows and assignments read tables into variables."""
         tokens, words = piece.tokens, [word(t) for t in piece.tokens]
-        if first in ("IF", "ELSIF", "ELSEIF", "WHILE", "WHEN", "UNTIL", "CASE"):
+        if first in ("IF", "ELSIF", "ELSEIF", "WHILE", "WHEN", "UNTIL", "CASE", "EXPLAIN", "GRANT", "REVOKE"):
             return
         if first == "FORALL":
             self.memory.variables.setdefault(tokens[1].text.lower(), {})
