@@ -41,7 +41,7 @@ class FileContext(msgspec.Struct, frozen=True):
     path: str
     size: int = -1
     instances: Mapping[str, Address] = {}
-    schemas: Schemas = Schemas()
+    schemas: Schemas = msgspec.field(default_factory=Schemas)
 
 
 class Format(abc.ABC):

@@ -23,6 +23,8 @@ from shared.records import Address
 
 #: texts whose unknown tables are asked for together
 TOGETHER = 100
+#: characters of text after which they are not waited for
+_TOGETHER_LONG = 500_000
 #: tables of unknown columns that are remembered
 MOST_UNKNOWN = 1_000
 #: tables that a message names
@@ -81,9 +83,8 @@ class Schemas:
         self.unknown: dict[Address, None] = {}
 
     def read(self, requests: Iterable[Request | None]) -> Iterator[Read | None]:
-        """One result a request, in their order; nothing for nothing. Up to TOGETHER of them are held at a time."""
-        waiting = iter(requests)
-        while chunk := list(itertools.islice(waiting, TOGETHER)):
+        """One result a request, in their order; nothing for nothing. TOGETHER of them are held at a time, or fewer."""
+        for chunk in _chunks(requests):
             first = [self._first(request) if request is not None else None for request in chunk]
             missing = dict.fromkeys(table for one in first if one is not None for table in one[1].missing)
             further = dict(self.far.find(list(missing))) if self.far is not None and missing else {}
@@ -163,6 +164,19 @@ class _Lookup:
             return known
 
         return _Lookup(self._request, ask)
+
+
+def _chunks(requests: Iterable[Request | None]) -> Iterator[list[Request | None]]:
+    chunk: list[Request | None] = []
+    size = 0
+    for request in requests:
+        chunk.append(request)
+        size += len(request.sql) if request is not None else 0
+        if len(chunk) >= TOGETHER or size >= _TOGETHER_LONG:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def _analyzed(request: Request, lookup: _Lookup) -> ScriptLineage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,6 +76,19 @@ def test_the_far_layer_is_asked_together_and_only_for_what_is_missing() -> None:
     far.asked.clear()
     list(Schemas([near], far).read([request("INSERT INTO archive SELECT a FROM archive")]))
     assert far.asked == []
+
+
+def test_long_texts_are_not_gathered() -> None:
+    taken: list[int] = []
+
+    def requests() -> Iterator[Request]:
+        for number in range(4):
+            taken.append(number)
+            yield request("CREATE VIEW v AS SELECT a.x FROM a -- " + "x" * 600_000)
+
+    found = Schemas().read(requests())
+    next(found)
+    assert taken == [0]
 
 
 def test_nothing_is_asked_for_nothing() -> None:
