@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from sqlglot.tokenizer_core import Token, TokenType
 
+from shared.lineage.definitions import name_at
 from shared.lineage.loading import Moved
 from shared.lineage.model import TableName
 from shared.lineage.relations import Source
 from shared.lineage.rewriting import ABBREVIATIONS
 from shared.lineage.tables import Ref
-from shared.lineage.tokens import balanced, instead, named, opens, parts
+from shared.lineage.tokens import balanced, instead, named, opens, parts, select
 from shared.lineage.words import word, words_in
 
 if TYPE_CHECKING:
@@ -182,11 +183,32 @@ def _routines(tokens: list[Token]) -> list[Token]:
 # ---- one statement
 
 
+def _copied(tokens: list[Token]) -> list[Token]:
+    """CREATE TABLE t AS u WITH DATA with a query of u."""
+    at = next((i for i, t in enumerate(tokens) if word(t) == "AS"), 0) if word(tokens[0]) == "CREATE" else 0
+    if (
+        not at
+        or at + 1 >= len(tokens)
+        or tokens[at + 1].text == "("
+        or word(tokens[at + 1]) in ("SELECT", "SEL", "WITH")
+    ):
+        return tokens
+    name, end = name_at(tokens, at + 1)
+    if [word(t) for t in tokens[end : end + 2]] != ["WITH", "DATA"]:
+        return tokens
+    mark = tokens[at]
+    star = Token(TokenType.STAR, "*", mark.line, mark.col, mark.start, mark.end)
+    opening = Token(TokenType.L_PAREN, "(", mark.line, mark.col, mark.start, mark.end)
+    closing = Token(TokenType.R_PAREN, ")", mark.line, mark.col, mark.start, mark.end)
+    query = [opening, select(mark), star, instead(mark, TokenType.FROM), *name, closing]
+    return [*tokens[: at + 1], *query, *tokens[end:]]
+
+
 def rewritten(tokens: list[Token]) -> list[Token]:
     """SEL, INS, UPD, DEL in full; without LOCKING .. FOR ACCESS, casts in brackets and what else says how to show."""
     if word(tokens[0]) == "USING":
         return tokens
-    tokens = _expanded(_without_locks(tokens))
+    tokens = _copied(_expanded(_without_locks(tokens)))
     kind = ABBREVIATIONS.get(word(tokens[0]))
     tokens = [instead(tokens[0], kind), *tokens[1:]] if kind is not None else tokens
     if word(tokens[0]) == "INSERT" and len(tokens) > 2 and word(tokens[1]) != "INTO":
