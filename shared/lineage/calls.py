@@ -283,6 +283,10 @@ class Bodies:
                 return body
         return None
 
+    def is_function(self, name: str) -> bool:
+        """Whether a function of the script is called so."""
+        return any(body.header.kind == "FUNCTION" for _, body in self._found.get(name.casefold(), ()))
+
     def named(self, name: str) -> Body | None:
         """By the last part of its name."""
         found = self._found.get(name.casefold())

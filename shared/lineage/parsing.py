@@ -160,7 +160,7 @@ class Parsing:
             return None
         try:
             parsed = self._parse([select(tokens[0]), *tokens], "")
-        except ParseError:
+        except (ParseError, TypeError, AttributeError):  # the compiled parser checks types where the other goes on
             return None
         query = parsed[0] if parsed else None
         return query.expressions[0] if isinstance(query, exp.Select) and len(query.expressions) == 1 else None
@@ -169,7 +169,7 @@ class Parsing:
         """Parsed expressions between commas."""
         try:
             (query,) = self._parse([select(tokens[0]), *tokens], "")
-        except (ParseError, ValueError, IndexError):
+        except (ParseError, ValueError, IndexError, TypeError, AttributeError):
             return []
         return list(query.expressions) if isinstance(query, exp.Select) else []
 

@@ -198,7 +198,8 @@ class Procedural(Cursors, Calls, Records):
         names = {t.text.lower() for t in tokens}
         has_query = any(word(t) in QUERY for t in tokens)
         filled, records = self.memory.variables.is_filled, self.memory.records
-        if not has_query and not any(filled(n) or n in records for n in names):
+        held = has_query or any(filled(n) or n in records for n in names)
+        if not held and not any(self.script.bodies.is_function(n) for n in names):
             return {}
         rows = self.script.expression(tokens, place)
         columns = list(rows.columns()) if rows is not None else []

@@ -191,7 +191,7 @@ class Splitter:
         if first:
             self._first(w)
             return None
-        if self.control and w in (TSQL_STARTS if self.tsql else DML if self.kind == "FORALL" else ()):
+        if self.control and w in (TSQL_STARTS | {"WITH"} if self.tsql else DML if self.kind == "FORALL" else ()):
             goes_on = (w == "UPDATE" and self._text(i + 1) == "(") or (w == "VALUES" and self._at(i + 1) == "OF")
             return None if goes_on else (i, i)
         if self.tsql and w in TSQL_STARTS and self._starts(i, w):

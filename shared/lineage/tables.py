@@ -299,6 +299,15 @@ def _sources(nodes: Iterable[exp.Expression]) -> Iterator[exp.Table]:
         yield from _sources(joins or ())
 
 
+def _derived(nodes: Iterable[Any]) -> Iterator[exp.Subquery]:
+    """Subqueries that FROM, USING and JOIN name directly."""
+    for node in nodes:
+        if isinstance(node, (exp.From, exp.Join)):
+            yield from _derived([node.this])
+        elif isinstance(node, exp.Subquery):
+            yield node
+
+
 def resolved(target: exp.Table, statement: exp.Expression) -> list[exp.Table]:
     """The table behind an UPDATE's or DELETE's target: itself, what its alias stands for, or a CTE's base table."""
     if target.args.get("db") or not isinstance(statement, (exp.Update, exp.Delete, exp.Merge)):
@@ -310,8 +319,10 @@ def resolved(target: exp.Table, statement: exp.Expression) -> list[exp.Table]:
     for source in _sources(n for n in nodes if n is not None):
         if source is not target and source.alias_or_name.lower() == name and not _cte(source, name):
             return [source]
-    cte = _cte(target, name)
-    base = cte.find(exp.From) if cte is not None else None
+    behind: exp.Expression | None = _cte(target, name)
+    if behind is None:  # T-SQL: UPDATE x .. FROM (SELECT ..) AS x
+        behind = next((s for s in _derived(nodes) if s.alias.lower() == name), None)
+    base = behind.find(exp.From) if behind is not None else None
     if base is not None and isinstance(base.this, exp.Table):
         return resolved(base.this, statement) if base.this.name.lower() != name else [base.this]
     return [target]
