@@ -10,6 +10,8 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from benchmarks import expressions
+
 #: where values come from: (relation, column)
 Origin = frozenset[tuple[str, str]]
 NOWHERE: Origin = frozenset()
@@ -21,60 +23,10 @@ _WORDS = (
     "amount", "total", "label", "code", "note", "kind", "rank", "share", "value", "name", "order", "Total Amount",
     "größe", "user", "first day", "CamelCase",
 )  # fmt: skip
-#: {a}, {b} and {c} are columns as text; every one of them counts
-_EXPRESSIONS = (
-    "{a} || '-' || coalesce({b}, 'none')",
-    "case when {a} > 'm' then {b} when {c} is null then 'x' else 'y' end",
-    "case {a} when 'a' then 1 when {b} then 2 end",
-    "case when {a} like '%x%' and {b} ~* '^y' then 1 else 0 end",
-    "jsonb_build_object('a', {a}, 'b', array[{b}, 'z'])",
-    "jsonb_build_object('k', {a}) ->> 'k'",
-    "substring({a} from 2 for length({b}))",
-    "position('x' in {a}) + strpos({b}, 'y')",
-    "trim(both 'x' from {a})",
-    "overlay({a} placing 'xx' from 1)",
-    "extract(epoch from timestamp 'epoch' + length({a}) * interval '1 day')",
-    "(timestamptz 'epoch' + length({a}) * interval '1 hour') at time zone 'UTC'",
-    "(string_to_array({a}, ','))[1]",
-    "(array[{a}, {b}])[1:2]",
-    "nullif({a}, {b}) is distinct from 'x'",
-    "greatest({a}, {b}, 'k')",
-    "length({a})::numeric(10,2) / nullif(length({b}), 0)",
-    "{a} between {b} and {c}",
-    "{a} in ('a', 'b', {b})",
-    "{a} = any (array[{b}, 'b'])",
-    "({a} collate \"C\") > 'm'",
-    "{a}::varchar(10)",
-    "not ({a} > 'm' or {b} is not null)",
-    "-length({a}) % 7",
-    "42",
-    "now()",
-    "'fixed'::text",
-    "null::integer",
-    "current_date",
-)
-_WINDOWS = (
-    "sum(length({a})) over (partition by {b} order by {c})",
-    "sum(length({a})) over (partition by {b} order by {c} rows between 2 preceding and current row exclude ties)",
-    "row_number() over (order by {a} desc nulls last)",
-    "rank() over (partition by {a}, {b} order by {c})",
-    "lag({a}, 1, {b}) over (partition by {c} order by {b})",
-    "first_value({a}) over (order by {b} range between unbounded preceding and unbounded following)",
-    "count(*) filter (where {a} > 'm') over (partition by {b})",
-    "count(*) over ()",
-)
-_AGGREGATES = (
-    "count(*)",
-    "count(distinct {a})",
-    "string_agg({a}, ', ' order by {b})",
-    "max({a}) filter (where {b} is not null)",
-    "array_agg({a} order by {b} desc nulls last)",
-    "percentile_disc(0.5) within group (order by {a})",
-    "bool_and({a} > 'm')",
-    "rank() over (order by max({a}) desc)",
-    "case when max({a}) > 'm' then min({b}) end",
-    "jsonb_object_agg({a}, length({b})) filter (where {a} is not null)",
-)
+_SOURCES = (
+    "join", "join", "left join", "left join", "subquery", "subquery", "lateral", "unnest", "rows", "turned", "elements",
+    "renamed", "series", "values",
+)  # fmt: skip
 
 
 class View(NamedTuple):
@@ -207,6 +159,9 @@ class _View:
         for _ in range(self.chance.randint(2, 3)):
             items, source = self.sources(min(levels, 1))
             sides.append(self.select([self.text(items) for _ in range(width)], source))
+        if self.chance.random() < 0.2:  # what is taken away does not show
+            left = " except ".join((f"({sides[0].sql})", f"({sides[1].sql})"))
+            return Query(left, sides[0].columns)
         word = self.chance.choice((" union all ", " union "))
         together = [NOWHERE.union(*origins) for origins in zip(*(side.columns.values() for side in sides), strict=True)]
         return Query(word.join(side.sql for side in sides), dict(zip(sides[0].columns, together, strict=True)))
@@ -276,7 +231,7 @@ class _View:
         items = [self.relation()]
         source = self.named(items[0])
         for _ in range(self.chance.choice((0, 1, 1, 2))):
-            kind = self.chance.choice(("join", "left join", "subquery", "lateral", "unnest", "series", "values"))
+            kind = self.chance.choice(_SOURCES)
             last = self.column(items)
             if kind == "subquery" and levels:
                 part = self.query(levels - 1)
@@ -294,6 +249,28 @@ class _View:
                 one, two = self.text(items), self.text(items)
                 item = Item(self.alias("u"), {"element": one.origin | two.origin})
                 source += f" cross join lateral unnest(array[{one.sql}, {two.sql}]) {item.alias} (element)"
+            elif kind == "rows":
+                one, two = self.text(items), self.text(items)
+                item = Item(self.alias("n"), {"first": one.origin, "second": two.origin, "position": NOWHERE})
+                source += (
+                    f" cross join lateral unnest(array[{one.sql}], array[{two.sql}]) with ordinality"
+                    f" {item.alias} (first, second, position)"
+                )
+            elif kind == "turned":
+                one, two = self.text(items), self.text(items)
+                item = Item(self.alias("y"), {"label": NOWHERE, "amount": one.origin | two.origin})
+                source += (
+                    f" cross join lateral (values ('a', {one.sql}), ('b', {two.sql})) {item.alias} (label, amount)"
+                )
+            elif kind == "elements":
+                one = self.text(items)
+                item = Item(self.alias("e"), {"entry": one.origin})
+                rows = f"jsonb_array_elements(jsonb_build_array({one.sql}))"
+                source += f" left join lateral {rows} {item.alias} (entry) on true"
+            elif kind == "renamed":
+                there = self.relation()
+                item = Item(there.alias, {f"r{n}": origin for n, origin in enumerate(there.columns.values())})
+                source += f" cross join {self.named(item)} ({', '.join(item.columns)})"
             elif kind == "series":
                 item = Item(self.alias("g"), {"n": NOWHERE})
                 source += f" cross join generate_series(1, 3) {item.alias} (n)"
@@ -306,9 +283,9 @@ class _View:
                 source += f" {kind if kind != 'subquery' else 'join'} {self.named(item)} on {on}"
             items.append(item)
         if self.chance.random() < 0.3:
-            other = self.relation()
-            here, there = self.column(items).sql, self.column([other]).sql
-            source += f" where exists (select 1 from {self.named(other)} where {there}::text = {here}::text)"
+            beside = self.relation()
+            here, theirs = self.column(items).sql, self.column([beside]).sql
+            source += f" where exists (select 1 from {self.named(beside)} where {theirs}::text = {here}::text)"
         return items, source
 
     def relation(self) -> Item:
@@ -336,7 +313,7 @@ class _View:
         return Value(f"{value.sql}::text", value.origin)
 
     def value(self, items: Sequence[Item]) -> Value:
-        form = self.chance.randrange(12)
+        form = self.chance.randrange(13)
         if form < 4:
             return self.column(items)
         if form == 4:
@@ -347,13 +324,18 @@ class _View:
         if form == 5:
             item = self.chance.choice(items)
             return Value(f"to_jsonb({item.alias}.*)", NOWHERE.union(*item.columns.values()))
-        return self.filled(self.chance.choice(_WINDOWS if form < 8 else _EXPRESSIONS), items)
+        if form == 12:
+            inner = self.relation()
+            one, key, outer = self.text([inner]), self.column([inner]), self.text(items)
+            body = f"select {one.sql} from {self.named(inner)} where {key.sql}::text = {outer.sql}"
+            return Value(f"array({body} order by {key.sql})", one.origin)
+        return self.filled(self.chance.choice(expressions.WINDOWS if form < 8 else expressions.EXPRESSIONS), items)
 
     def aggregate(self, items: Sequence[Item], keys: Sequence[Value]) -> Value:
         if self.chance.random() < 0.15:
             key = self.chance.choice(keys)
             return Value(f"sum(count(*)) over (order by {key.sql})", key.origin)
-        return self.filled(self.chance.choice(_AGGREGATES), items)
+        return self.filled(self.chance.choice(expressions.AGGREGATES), items)
 
     def filled(self, template: str, items: Sequence[Item]) -> Value:
         """An expression over the columns that stand for {a}, {b} and {c}, as text."""
