@@ -152,6 +152,33 @@ class Headers:
                 found.append(Formal(kept[at].text, bool({"OUT", "INOUT", "OUTPUT"} & set(words)), kept[at + 1 :]))
         return found
 
+    def _is_type(self, i: int) -> bool:
+        """Oracle: whether RETURN names the type of a function's result, with IS or AS to follow."""
+        depth = 0
+        for j in range(i + 1, min(i + 40, len(self.tokens))):
+            depth += opens(self.tokens[j])
+            if depth < 0 or self.tokens[j].token_type.name == "SEMICOLON":
+                return False
+            if depth == 0 and self.words[j] in ("IS", "AS"):
+                return self._at(j + 1) not in ("NULL", "NOT", "DISTINCT", "TRUE", "FALSE", "UNKNOWN")
+        return False
+
+    def is_body(self, i: int) -> bool:
+        """Whether a statement word in a header without AS begins the body: MySQL, SQL/PSM; not `AFTER INSERT ON t`."""
+        if self.words[i] == "RETURN" and self._is_type(i):
+            return False
+        return self._at(i - 1) not in (
+            "AFTER",
+            "BEFORE",
+            "OF",
+            "OR",
+            "FOR",
+            "INSTEAD",
+            "SQL",
+            "READS",
+            "MODIFIES",
+        ) and self._at(i + 1) not in ("ON", "OR", "OF", "SQL", "TIME", "LOCAL")  # timestamp WITH TIME ZONE
+
     def parameters(self, k: int) -> list[str]:
         """Names of the parameters in the parentheses at `k`."""
         found: list[str] = []

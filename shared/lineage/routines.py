@@ -10,7 +10,7 @@ from shared.lineage.calls import RESULT
 from shared.lineage.passing import Argument
 from shared.lineage.relations import Column, Relation, Value, merged, union
 from shared.lineage.tokens import balanced, parts
-from shared.lineage.words import word
+from shared.lineage.words import NUMBERS, word
 
 if TYPE_CHECKING:
     from sqlglot.tokenizer_core import Token
@@ -105,6 +105,8 @@ class Routines:
                 bool(formal.type) and formal.type[-1].text.lower() in self.memory.types
             )
             self.memory.parameter(formal.name, value, row if has_fields else None)
+            if formal.type and word(formal.type[0]) in NUMBERS:
+                self.memory.numbers.add(formal.name.lower())
 
     def _leave_local(self) -> None:
         self._out(self.inside[-1])

@@ -360,7 +360,7 @@ class Splitter:
             elif self._is_semicolon(i) or self._is_go(i):
                 self.routine = None
                 return i + 1
-            elif depth <= 0 and w == "BEGIN":
+            elif depth <= 0 and (w == "BEGIN" or (w == "DECLARE" and header.kind == "TRIGGER")):
                 return i
             elif depth <= 0 and w in ("AS", "IS") and not self._is_parameter(i):
                 self.single = not self.tsql and (self._at(i + 1) in SINGLE or self._is_string(i + 1))
@@ -368,7 +368,7 @@ class Splitter:
             elif (
                 depth <= 0
                 and not self.tsql
-                and ((w in SINGLE and self._is_body(i)) or (w in ("SET", "CALL") and header.kind == "TRIGGER"))
+                and ((w in SINGLE and self.headers.is_body(i)) or (w in ("SET", "CALL") and header.kind == "TRIGGER"))
             ):
                 self.single = True
                 return i
@@ -378,30 +378,3 @@ class Splitter:
     def _is_parameter(self, i: int) -> bool:
         """`WITH EXECUTE AS OWNER`, or `@p AS int`."""
         return self._at(i - 1) in ("EXECUTE", "EXEC") or (i >= 2 and self.tokens[i - 2].text == "@")
-
-    def _is_type(self, i: int) -> bool:
-        """Oracle: whether RETURN names the type of a function's result, with IS or AS to follow."""
-        depth = 0
-        for j in range(i + 1, min(i + 40, len(self.tokens))):
-            depth += opens(self.tokens[j])
-            if depth < 0 or self._is_semicolon(j):
-                return False
-            if depth == 0 and self.words[j] in ("IS", "AS"):
-                return self._at(j + 1) not in ("NULL", "NOT", "DISTINCT", "TRUE", "FALSE", "UNKNOWN")
-        return False
-
-    def _is_body(self, i: int) -> bool:
-        """Whether a statement word in a header without AS begins the body: MySQL, SQL/PSM; not `AFTER INSERT ON t`."""
-        if self.words[i] == "RETURN" and self._is_type(i):
-            return False
-        return self._at(i - 1) not in (
-            "AFTER",
-            "BEFORE",
-            "OF",
-            "OR",
-            "FOR",
-            "INSTEAD",
-            "SQL",
-            "READS",
-            "MODIFIES",
-        ) and self._at(i + 1) not in ("ON", "OR", "OF", "SQL", "TIME", "LOCAL")  # timestamp WITH TIME ZONE

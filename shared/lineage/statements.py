@@ -249,6 +249,8 @@ class Statements:
             self.memory.last_rows = returned
             if names:
                 self.script.procedural.into(names, returned, place)
+            elif place.routine is not None and place.routine.language == "SQL" and returning is not None:
+                self.script.routines.returns(place.routine, returned)  # the last statement of an SQL function
 
     def _is_temporary(self, write: Any) -> bool:
         return bool(write.ref.temporary or self.memory.is_temporary(write.ref))
