@@ -21,7 +21,7 @@ MAX_OPENERS = 30_000
 #: elements of a list of constants that are parsed
 MAX_CONSTANTS = 100
 #: shorter statements are parsed as they are
-LONG = 2_000
+LONG = 1_000
 
 #: words and signs that open no level, however many there are
 _FLAT = words_in(

@@ -11,6 +11,7 @@ from sqlglot.errors import TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from shared.lineage import definitions, engines, handlers, loading, room, teradata
+from shared.lineage.bounds import LONG, condensed, too_deep
 from shared.lineage.calls import Bodies, Body
 from shared.lineage.clients import removed
 from shared.lineage.dialects import family
@@ -239,6 +240,11 @@ class Script:
             self.routines.within(piece.routine, piece.locals)
         elif place.bodies == 0 and not self.findings.quiet:
             self.routines.within(piece.routine, piece.locals)
+        tokens = condensed(tokens)
+        reason = too_deep(tokens) if len(tokens) > LONG else ""
+        if reason:  # nor do we look through it again and again
+            self.statements.skimmed(tokens, tokens[0].line + place.offset, reason, place)
+            return
         tokens = engines.rewritten(tokens, self.name)
         if self.name in _NAMING and any(word(t) in ("IDENTIFIER", "TABLE") for t in tokens):
             tokens = identifiers(tokens, self.procedural.text)

@@ -79,7 +79,7 @@ class Statements:
         tokens, rejected = without_error_log(tokens)
         reason = too_deep(tokens)
         if reason:
-            self._skim(tokens, line, reason, place)
+            self.skimmed(tokens, line, reason, place)
             return
         tokens, outputs = without_output(tokens)
         logs: list[Log] = [(table, columns, self.parsing.expressions(words)) for table, columns, words in outputs]
@@ -106,7 +106,7 @@ class Statements:
         except ParseError as failed:
             parsed, error = [], failed
         except RecursionError:
-            self._skim(tokens, line, "nested too deeply", place)
+            self.skimmed(tokens, line, "nested too deeply", place)
             return
         if error is not None or any(isinstance(s, exp.Command) for s in parsed):
             simple = simplified(tokens)
@@ -132,17 +132,17 @@ class Statements:
                 parsed, error = found, None
         if error is not None:
             at, why = first_error(error, line - place.offset)
-            self._skim(tokens, at + place.offset, why, place)
+            self.skimmed(tokens, at + place.offset, why, place)
             return
         for statement in parsed:
             if isinstance(statement, exp.Command):
-                self._skim(tokens, line, f"{tokens[0].text.upper()[:40]} in a form that was not understood", place)
+                self.skimmed(tokens, line, f"{tokens[0].text.upper()[:40]} in a form that was not understood", place)
             elif isinstance(statement, exp.Expression) and (tables := tables_of(statement, self.names)) is not None:
                 if refused is not None:
                     tables = tables._replace(outputs=(*tables.outputs, refused))
                 self._effect(statement, tables, logs, supplied, place, line, quiet=quiet, targets=targets)
 
-    def _skim(self, tokens: list[Token], line: int, reason: str, place: Place) -> None:
+    def skimmed(self, tokens: list[Token], line: int, reason: str, place: Place) -> None:
         """The tables of a statement that was not parsed, and why it was not."""
         if any(HOLE in t.text for t in tokens):
             reason = "dynamic SQL: its text is not constant"
