@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 
 def read(tokens: list[Token], script: Script, place: Place) -> bool:
     """Whether the statement was one of these and is done with."""
-    words = [word(t) for t in tokens]
     for i in range(1, len(tokens)):  # ARRAY JOIN t.values: the grammar takes the name for VALUES
-        if words[i] == "VALUES" and tokens[i - 1].text == ".":
+        if tokens[i].token_type is TokenType.VALUES and tokens[i - 1].text == ".":
             tokens[i] = named_token(tokens[i].text, tokens[i])
+    if word(tokens[0]) not in ("INSERT", "ALTER", "CREATE"):
+        return False
+    words = [word(t) for t in tokens]
     moved: Moved | None = None
     if words[0] == "INSERT":
         moved = _insert(tokens, words, script)

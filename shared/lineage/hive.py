@@ -63,7 +63,9 @@ def _insert(tokens: list[Token], with_: list[Token], source: list[Token]) -> lis
 
 
 def _scripted_everywhere(tokens: list[Token]) -> list[Token]:
-    if not any(word(t) == "USING" and n.token_type.name.endswith("STRING") for t, n in itertools.pairwise(tokens)):
+    if not any(
+        t.token_type is TokenType.USING and n.token_type.name.endswith("STRING") for t, n in itertools.pairwise(tokens)
+    ):
         return tokens
     found: list[Token] = []
     i = 0

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 def read(tokens: list[Token], script: Script, place: Place) -> bool:
     """Whether the statement was one of these and is done with."""
+    if word(tokens[0]) not in ("CACHE", "APPLY", "CREATE"):
+        return False
     words = [word(t) for t in tokens]
     if words[0] == "CACHE" and {"SELECT", "WITH", "FROM", "VALUES"} & set(words):
         return _cached(tokens, words, script, place)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import TokenError
 
-from shared.lineage.definitions import name_at
+from shared.lineage.definitions import columns, name_at
 from shared.lineage.model import TableName
 from shared.lineage.tables import Names, Ref
-from shared.lineage.tokens import balanced, opens
+from shared.lineage.tokens import balanced, opens, parts
 from shared.lineage.words import is_string, word
 
 if TYPE_CHECKING:
@@ -267,16 +267,19 @@ class _Loader:
         if "FOREIGN" in words[1:3] and "TABLE" in words[2:4] and "OPTIONS" in words:
             return self._foreign()
         is_external = "EXTERNAL" in words[1:5] and "TABLE" in words[2:6]
-        if not is_external and not ("TABLE" in words[1:6] and "LOCATION" in words and "SELECT" not in words):
+        says_where = bool({"LOCATION", "EXTERNAL_LOCATION"} & set(words)) or ("USING" in words and "OPTIONS" in words)
+        if not is_external and not ("TABLE" in words[1:6] and says_where and "SELECT" not in words):
             return None
         if "SELECT" in words or "CLONE" in words:
             return self._external_as()
         at = words.index("TABLE") + 1
         while words[at : at + 1] and words[at] in ("IF", "NOT", "EXISTS"):
             at += 1
-        name, _ = name_at(self.tokens, at)
+        name, end = name_at(self.tokens, at)
         ref = self.names.of_tokens(name)
         files = self._after_key("URIS", "URI", "LOCATION", "EXTERNAL_LOCATION")
+        if not files and "USING" in words:
+            files = self._option("PATH")
         for i, w in enumerate(words):
             if w == "LOCATION" and not files:
                 j = i + 2 if self.tokens[i + 1 : i + 2] and self.tokens[i + 1].text == "=" else i + 1
@@ -284,7 +287,27 @@ class _Loader:
                 files = [place] if place is not None else self._strings(j)
         if ref is None or not files:
             return None
-        return Moved("CREATE EXTERNAL TABLE", tuple(files), (ref,))
+        return Moved("CREATE EXTERNAL TABLE", tuple(files), (ref,), columns=self._declared(end))
+
+    def _declared(self, end: int) -> list[str] | None:
+        """Columns of an external table, those of its partitions included; None where not all are known."""
+        if end >= len(self.tokens) or self.tokens[end].text != "(":
+            return None
+        names = columns(balanced(self.tokens[end + 1 :]), self.names) or []
+        for i, w in enumerate(self.words[:-1]):
+            if w == "PARTITIONED BY" or (w == "COLUMNS" and self.words[i - 1] == "PARTITION"):
+                if self.tokens[i + 1].text != "(":
+                    return None
+                typed = [p for p in parts(balanced(self.tokens[i + 2 :])) if len(p) > 1 and p[1].text != "("]
+                names += [self.names.folded(p[0].text, quoted=p[0].token_type.name == "IDENTIFIER") for p in typed]
+        return [*names, "VALUE"] if self.dialect == "snowflake" else names
+
+    def _option(self, key: str) -> list[Ref]:
+        """Spark: OPTIONS (path 's3://..'), OPTIONS ('path' = 's3://..')."""
+        for i, t in enumerate(self.tokens[:-1]):
+            if t.text.upper() == key:
+                return self._strings(i + (2 if self.tokens[i + 1].text == "=" else 1))[:1]
+        return []
 
     def _foreign(self) -> Moved | None:
         """PostgreSQL's file_fdw: the file is what the table reads."""
@@ -311,6 +334,11 @@ class _Loader:
                 (_file(self.tokens[at + 1].text),),
                 self.tokens[start:] if start > 0 else None,
                 is_file=True,
+            )
+        if at > 0 and self.words[at + 1 : at + 2] == ["USING"]:  # Spark: DIRECTORY USING parquet OPTIONS ('path' '..')
+            start = self._index("SELECT", "WITH", "FROM", start=at)
+            return Moved(
+                "INSERT", (), tuple(self._option("PATH")), self.tokens[start:] if start > 0 else None, None, True
             )
         return None
 

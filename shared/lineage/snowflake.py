@@ -21,8 +21,10 @@ _KINDS = frozenset({"TABLE", "VIEW", "STAGE", "EXTERNAL", "DYNAMIC", "EVENT", "I
 
 def read(tokens: list[Token], script: Script, place: Place) -> bool:
     """Whether the statement was one of these and is done with."""
+    if word(tokens[0]) != "CREATE" or "STREAM" not in [word(t) for t in tokens[1:4]]:
+        return False
     words = [word(t) for t in tokens]
-    if words[0] != "CREATE" or "STREAM" not in words[1:4] or "ON" not in words:
+    if "ON" not in words:
         return False
     at = words.index("STREAM") + 1
     while words[at : at + 1] and words[at] in ("IF", "NOT", "EXISTS"):

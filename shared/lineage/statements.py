@@ -300,6 +300,8 @@ class Statements:
             if moved.is_file:
                 edges = [(moved.outputs[0], c, base.get(c) or {}) for c in listed]
         self.findings.keep(Tables(moved.kind, tuple(dict.fromkeys(inputs)), moved.outputs), edges, [], place, line)
+        if moved.kind == "CREATE EXTERNAL TABLE" and moved.columns:
+            self.memory.define(moved.outputs[0], moved.columns, temporary=False)
         for ref in moved.outputs:
             if ref.temporary or self.memory.is_temporary(ref):
                 self._filled(ref, moved, inputs, edges)

@@ -22,11 +22,13 @@ _DEFAULT_SCHEMA = {
 }
 #: dialects whose names have one level above the table
 _TWO_LEVELS = frozenset({"mysql", "hive", "clickhouse", "teradata", "oracle", "spark"})
+#: dialects in which a quoted name with a slash is a file
+_PATHS = ("duckdb", "tsql", "teradata")
 #: Spark: SELECT .. FROM parquet.`s3://bucket/path`
 _FILES = frozenset({"parquet", "csv", "json", "orc", "avro", "delta", "text", "binaryfile", "iceberg"})
-#: rows of the statement itself, and tables that hold nothing
 #: in a word: a part of dynamic SQL that is not constant
 HOLE = "_hole"
+#: rows of the statement itself, and tables that hold nothing
 _NO_TABLES = {"tsql": {"inserted", "deleted"}, "oracle": {"dual"}, "mysql": {"dual"}}
 
 
@@ -110,7 +112,7 @@ class Names:
         if isinstance(this, exp.Identifier) and (this.args.get("temporary") or this.args.get("global_")):
             return Ref(TableName((f"#{this.name.lstrip('#')}",)), temporary=True)
         parts = [self.text(table.args.get("catalog")), self.text(table.args.get("db"))]
-        if "/" in this.name and (parts[1].lower() in _FILES or (not parts[1] and self._dialect in ("duckdb", "tsql"))):
+        if "/" in this.name and (parts[1].lower() in _FILES or (not parts[1] and self._dialect in _PATHS)):
             return Ref(TableName((this.name,)))
         if parts == ["", "global_temp"] and self._dialect in ("spark", "databricks"):
             parts[1] = ""  # CREATE GLOBAL TEMPORARY VIEW v is read as global_temp.v

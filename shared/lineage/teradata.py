@@ -138,6 +138,10 @@ def read(tokens: list[Token], script: Script, place: Place) -> bool:
         if at:
             script.again(tokens[at:], place)
         return bool(at)
+    written = _written_objects(tokens) if first == "SELECT" else None
+    if written is not None:
+        script.statements.loaded(written, tokens, place)
+        return True
     if first in ("SELECT", "WITH") and script.exported is not None:
         script.statements.loaded(Moved("EXPORT", (), (script.exported,), tokens, is_file=True), tokens, place)
         return True
@@ -208,7 +212,7 @@ def rewritten(tokens: list[Token]) -> list[Token]:
     """SEL, INS, UPD, DEL in full; without LOCKING .. FOR ACCESS, casts in brackets and what else says how to show."""
     if word(tokens[0]) == "USING":
         return tokens
-    tokens = _copied(_expanded(_without_locks(tokens)))
+    tokens = _copied(_objects(_expanded(_without_locks(tokens))))
     kind = ABBREVIATIONS.get(word(tokens[0]))
     tokens = [instead(tokens[0], kind), *tokens[1:]] if kind is not None else tokens
     if word(tokens[0]) == "INSERT" and len(tokens) > 2 and word(tokens[1]) != "INTO":
@@ -298,6 +302,47 @@ def _expanded(tokens: list[Token]) -> list[Token]:
         lone = t.text.lower() == alias and kept[i - 1].text != "." and t.token_type.name in ("VAR", "IDENTIFIER")
         found += period if lone else [t]
     return found
+
+
+def _objects(tokens: list[Token]) -> list[Token]:
+    """`FROM (LOCATION = '/s3/..')` and READ_NOS (.. USING LOCATION ('/s3/..')) as the object store's path.
+
+    https://docs.teradata.com: Native Object Store
+    """
+    found: list[Token] = []
+    i = 0
+    while i < len(tokens):
+        reads = word(tokens[i]) == "READ_NOS" and i + 1 < len(tokens) and tokens[i + 1].text == "("
+        start = i + 1 if reads else i
+        inner = balanced(tokens[start + 1 :]) if tokens[start].text == "(" else []
+        if inner and (reads or (word(inner[0]) == "LOCATION" and i and word(tokens[i - 1]) in ("FROM", "JOIN"))):
+            path = next((t for t in _located(inner) if t.token_type is TokenType.STRING), None)
+            if path is not None:
+                found.append(Token(TokenType.IDENTIFIER, path.text, path.line, path.col, path.start, path.end))
+                i = start + len(inner) + 2
+                continue
+        found.append(tokens[i])
+        i += 1
+    return found
+
+
+def _located(tokens: list[Token]) -> list[Token]:
+    """What stands after LOCATION, with or without `=` and brackets."""
+    at = next((i for i, t in enumerate(tokens) if word(t) == "LOCATION"), len(tokens))
+    return tokens[at + 1 : at + 3]
+
+
+def _written_objects(tokens: list[Token]) -> Moved | None:
+    """SELECT * FROM WRITE_NOS (ON (query) USING LOCATION ('/s3/..') ..) AS d."""
+    at = next((i for i, t in enumerate(tokens[:-1]) if word(t) == "WRITE_NOS" and tokens[i + 1].text == "("), -1)
+    if at < 0:
+        return None
+    inner = balanced(tokens[at + 2 :])
+    path = next((t for t in _located(inner) if t.token_type is TokenType.STRING), None)
+    query = balanced(inner[2:]) if len(inner) > 2 and word(inner[0]) == "ON" and inner[1].text == "(" else None
+    if path is None or not query:
+        return None
+    return Moved("EXPORT", (), (Ref(TableName((path.text,))),), query, is_file=True)
 
 
 def _without_locks(tokens: list[Token]) -> list[Token]:
