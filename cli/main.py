@@ -33,6 +33,7 @@ COMMANDS = {
     "approve": "cli.deleting",
     "retire": "cli.deleting",
     "types": "cli.types",
+    "chaos": "cli.chaos",
 }
 
 

@@ -178,6 +178,15 @@ class Stack(AbstractContextManager["Stack"]):
         answer: dict[str, Any] = self._call("GET", "/local/idle")
         return answer
 
+    def faults(self, **faults: float) -> None:
+        """What the catalogue does wrong from now on (local/catalogue/faults.py); nothing named: nothing."""
+        requests.post(f"{self.url}/local/faults", json=faults, timeout=ANSWER_SECONDS).raise_for_status()
+
+    def dropped(self, kind: str) -> int:
+        """How much the catalogue has dropped: `fault` counts the hook messages that a fault ate."""
+        answer = requests.get(f"{self.url}/local/dropped", params={"kind": kind}, timeout=ANSWER_SECONDS)
+        return sum(int(found["count"]) for found in answer.json()["value"])
+
     def _call(self, method: str, path: str) -> Any:
         try:
             answer = requests.request(method, self.app_url + path, timeout=ANSWER_SECONDS)

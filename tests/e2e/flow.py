@@ -62,14 +62,6 @@ class Flow:
     def receipts(self) -> dict[str, Receipt]:
         return {receipt.path: receipt for receipt in self.app.receipts.all()}
 
-    def faults(self, **faults: float) -> None:
-        requests.post(f"{self.stack.url}/local/faults", json=faults, timeout=10).raise_for_status()
-
-    def dropped(self, kind: str) -> int:
-        """How much the catalogue has dropped: `fault` counts the hook messages that a fault ate."""
-        answer = requests.get(f"{self.stack.url}/local/dropped", params={"kind": kind}, timeout=10)
-        return sum(int(found["count"]) for found in answer.json()["value"])
-
     def sent(self) -> int:
         """Hook messages that were ever sent."""
         from azure.eventhub import EventHubProducerClient

@@ -46,12 +46,12 @@ def test_a_body_that_is_no_event_is_refused_at_once(flow: Flow) -> None:
 
 
 def test_dropped_messages_are_noticed_sent_again_and_confirmed(flow: Flow) -> None:
-    eaten = flow.dropped("fault")
-    flow.faults(dropPercent=100)
+    eaten = flow.stack.dropped("fault")
+    flow.stack.faults(dropPercent=100)
     paths = [flow.land(f"records/dropped_{n}.jsonl", dataset(f"dropped_{n}")) for n in range(3)]
-    flow.until(lambda: flow.dropped("fault") >= eaten + len(paths), "the catalogue to drop what was sent")
+    flow.until(lambda: flow.stack.dropped("fault") >= eaten + len(paths), "the catalogue to drop what was sent")
     assert {flow.receipt(path).state for path in paths} == {"sent"}
-    flow.faults(dropPercent=0)
+    flow.stack.faults(dropPercent=0)
     flow.settle()
     for path in paths:
         receipt = flow.receipt(path)
@@ -60,10 +60,10 @@ def test_dropped_messages_are_noticed_sent_again_and_confirmed(flow: Flow) -> No
 
 
 def test_what_is_dropped_every_time_is_reported_as_lost(flow: Flow) -> None:
-    flow.faults(dropPercent=100)
+    flow.stack.faults(dropPercent=100)
     path = flow.land("records/never.jsonl", dataset("never"))
     flow.settle()
-    flow.faults(dropPercent=0)
+    flow.stack.faults(dropPercent=0)
     receipt = flow.receipt(path)
     assert (receipt.state, receipt.resent) == ("lost", True)
     told = flow.app.rejected.download_blob(f"{path}.lost.jsonl").readall().splitlines()

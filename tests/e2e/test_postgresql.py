@@ -71,7 +71,7 @@ def test_scan_drop_a_table_scan_again_and_again(tmp_path: Path) -> None:
             assert third["unchanged"] > 0
             assert flow.sent() == sent, "the third scan sends nothing"
             assert flow.assets(*TYPES) == after
-            assert flow.dropped("") == 0
+            assert flow.stack.dropped("") == 0
 
 
 ESTATE = """
@@ -147,4 +147,4 @@ def test_column_lineage_of_views_and_functions_across_schemas(tmp_path: Path) ->
             # refresh writes two columns, the view has two, the trigger one
             assert page.count('class="column-edge"') == 5
             assert "data-column=" in page
-            assert flow.dropped("") == 0
+            assert flow.stack.dropped("") == 0
