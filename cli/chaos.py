@@ -91,8 +91,9 @@ def chaos(kills: int, seed: int, files: int, drop: float, report: Path | None) -
         + (f", {len(open_)} never finished" if open_ else "")
     )
     if report is not None:
-        result = {"ok": good, "kills": kills, "seed": seed, "dropped": dropped, "changes": estate.changes}
-        result |= {"seconds": round(seconds, 1), "states": states, "never_finished": open_, **found._asdict()}
+        result: dict[str, object] = {"ok": good, "kills": kills, "seed": seed, "dropped": dropped}
+        result |= {"changes": estate.changes, "seconds": round(seconds, 1), "states": states}
+        result |= {"never_finished": open_, **found._asdict()}
         report.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
     sys.exit(0 if good else 1)
 

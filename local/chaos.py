@@ -1,8 +1,8 @@
 """What `./hookline chaos` plays: databases and files that change at random, and what the catalogue has to hold of them.
 
 The model is written down by hand from docs/guide/names-and-types.md; it asks the product nothing. Everything that is
-random comes from one seed. What two sources say of one asset has no right order, so every asset has one owner: a database
-its tables, a file (in all its versions) its lists and its job.
+random comes from one seed. What two sources say of one asset has no right order, so every asset has one owner: a
+database its tables, a file (in all its versions) its lists and its job.
 """
 
 from __future__ import annotations
@@ -93,16 +93,15 @@ class Upload:
         self.columns += 1 if self.columns == 0 or rng.random() < 0.3 else 0
         lists = [self._address("lists", f"l{n}", "list") for n in range(LISTS)]
         columns = [{"name": f"c{n}", "type": "text"} for n in range(self.columns)]
+        said = {"description": self._said()}
         lines: list[dict[str, Any]] = [
-            {"kind": "dataset", "address": address, "description": self._said(), "columns": columns}
-            for address in lists
+            {"kind": "dataset", "address": address, "columns": columns} | said for address in lists
         ]
         first, second = lists[:2]
         mapped = {"source": first, "source_column": "c0", "target": second, "target_column": "c0", "kind": "copy"}
         job = self._address("jobs", "j", "job")
         lines.append(
-            {"kind": "process", "address": job, "description": self._said(), "inputs": [first], "outputs": [second]}
-            | {"columns": [mapped]}
+            {"kind": "process", "address": job, "inputs": [first], "outputs": [second], "columns": [mapped]} | said
         )
         rng.shuffle(lines)  # a process may come before its datasets
         texts = [json.dumps(line) for line in lines]
@@ -172,7 +171,8 @@ class Estate:
 
     def expected(self) -> dict[Key, str]:
         """(type, qualified name) -> description."""
-        return dict(found for owner in (*self.databases, *self.uploads) for found in owner.expected())
+        owners: list[Database | Upload] = [*self.databases, *self.uploads]
+        return dict(found for owner in owners for found in owner.expected())
 
 
 class Difference(NamedTuple):

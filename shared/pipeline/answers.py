@@ -1,4 +1,4 @@
-"""What was sent and not heard of: asked for over REST, sent once more, and then reported as lost."""
+"""What was sent and not heard of: asked for, sent once more, sent over REST, and then reported as lost."""
 
 from __future__ import annotations
 
@@ -86,8 +86,10 @@ class Answers:
         if not overdue or self._busy:
             return
         missing = [expected for chunk, _ in seen for expected in app.pending.missing(chunk)]
-        if missing and receipt.resent:
+        if missing and receipt.resent and (receipt.by_rest or self._refused):
             self._lose(receipt, missing)
+        elif missing and receipt.resent:
+            yield Replay(path=receipt.path, missing=True, rest=True)
         elif missing:
             yield Replay(path=receipt.path, missing=True)
 
@@ -131,9 +133,10 @@ class Answers:
         app.pending.confirm(chunk, answered)
 
     def _lose(self, receipt: Receipt, missing: list[Expected]) -> None:
-        """Sent twice and still not there: say so, with the names; the next scan sends them again."""
+        """Sent again and still not there: say so, with the names; the next scan sends them again."""
         app, path = self._app, receipt.path
-        why = self._refused or "the catalogue does not show it"
+        why = self._refused or receipt.error or "the catalogue does not show it"
+        often = "twice and over REST" if receipt.by_rest else "twice"
         put_rejected(
             app,
             f"{path}.lost",
@@ -142,7 +145,7 @@ class Answers:
                     Refusal(
                         place=f"{name.type_name} {name.qualified_name}",
                         rule="not-confirmed",
-                        reason=f"sent twice ({operation}), and nothing was heard of it; {why}",
+                        reason=f"sent {often} ({operation}), and nothing was heard of it; {why}",
                         fix="publish the file with `./hookline publish --rest`, whose answer names the reason",
                     )
                 )
@@ -150,7 +153,7 @@ class Answers:
                 for operation, name in missing
             ),
         )
-        log.error("path=%s: %d assets were sent twice and did not arrive", path, len(missing))
+        log.error("path=%s: %d assets were sent again and did not arrive", path, len(missing))
         if receipt.scan:
             app.snapshots.doubt(receipt.instance, receipt.scope, missing, rfc3339(now()))
 

@@ -9,6 +9,7 @@ import msgspec
 
 from shared.atlas.closure import deletion
 from shared.atlas.messages import Message, Packer
+from shared.delivery.sinks import Sink
 from shared.naming import Name
 from shared.pipeline.app import App, now, rfc3339
 from shared.pipeline.beat import Beat
@@ -47,7 +48,7 @@ def publish_deletions(app: App, scan: Scan, names: Sequence[Name], beat: Beat) -
         chunk = Chunk(path, receipt.run, number)
         if not app.sink.answers:
             app.pending.expect(chunk, expected, rfc3339(now()))
-        _publish(app, receipt, packed, beat)
+        _publish(app.sink, receipt, packed, beat)
         if app.sink.answers:
             app.pending.expect(chunk, expected, rfc3339(now()), seen=True)
         deleted += len(group)
@@ -65,10 +66,10 @@ def publish_deletions(app: App, scan: Scan, names: Sequence[Name], beat: Beat) -
     app.receipts.put(settled(done, rfc3339(now())))
 
 
-def delete_again(app: App, receipt: Receipt, names: Sequence[Name], beat: Beat) -> None:
+def delete_again(app: App, receipt: Receipt, names: Sequence[Name], beat: Beat, sink: Sink) -> None:
     """Those of its deletions that were not confirmed; they are waited for already."""
     for group in _batches(names):
-        _publish(app, receipt, _messages(app, group), beat)
+        _publish(sink, receipt, _messages(app, group), beat)
 
 
 def _batches(names: Sequence[Name]) -> Iterator[list[Name]]:
@@ -82,9 +83,9 @@ def _messages(app: App, names: Sequence[Name]) -> list[Message]:
     return [message for name in names for message in packer.add(deletion(name))] + list(packer.flush())
 
 
-def _publish(app: App, receipt: Receipt, messages: list[Message], beat: Beat) -> None:
+def _publish(sink: Sink, receipt: Receipt, messages: list[Message], beat: Beat) -> None:
     """In the order of the scope, so that nothing of it is overtaken."""
     beat(now=True)
     for message in messages:
-        app.sink.publish([message], f"{receipt.instance}/{receipt.scope}")
+        sink.publish([message], f"{receipt.instance}/{receipt.scope}")
         beat()

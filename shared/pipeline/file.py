@@ -16,6 +16,7 @@ from shared.atlas.closure import Closure
 from shared.atlas.file_columns import FileColumns
 from shared.atlas.messages import Message, Packer
 from shared.atlas.transform import Options, Transform
+from shared.delivery.sinks import Refused, Sink
 from shared.errors import BadInput, CatalogBusy, Transient
 from shared.job_file import Header
 from shared.lineage.known import Schemas
@@ -139,10 +140,12 @@ class File:
 
     # ---- what did not arrive, once more
 
-    def send_missing(self, missing: frozenset[Name], *, truth: bool, index: Index) -> set[Name]:
-        """Send these of its assets again; returns those it holds. Nothing is noted: they are waited for already.
+    def send_missing(
+        self, missing: frozenset[Name], *, truth: bool, index: Index, sink: Sink
+    ) -> tuple[set[Name], list[Refused]]:
+        """Send these of its assets again; returns those it holds, and what of them the sink refused.
 
-        truth: only what the scope's last scan still published just so.
+        Nothing is noted: they are waited for already. truth: only what the scope's last scan still published just so.
         """
         reading = self._reading()
         self._own(reading)
@@ -155,12 +158,13 @@ class File:
                     yield from choice.take(item)
                 self.beat()
 
+        refused: list[Refused] = []
         with closing(self.columns):
             for message in self._packed(closures()):
                 self._ensure([message])
-                self.app.sink.publish([message], self._partition_key(reading))
+                refused += sink.publish([message], self._partition_key(reading))
                 self.beat()
-        return choice.found
+        return choice.found, refused
 
     # ---- the steps
 

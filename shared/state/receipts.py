@@ -28,8 +28,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     messages; entities: those and their columns; unchanged: assets equal to what is already published; repeated: said
     again by the same file; confirmed: of `sent` and `deleted`, seen in the catalogue; overtaken: of them, changed or
     deleted by a later scan before they were seen. instance, scan, part: of an extracted file. attempts: those that did
-    not end because something else was busy. unknown: tables whose columns its SQL would need and nobody knew, the first
-    few of them.
+    not end because something else was busy. resent: what was missing was sent once more; by_rest: and then over REST.
     """
 
     path: str
@@ -56,6 +55,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unknown: tuple[str, ...] = ()
     attempts: int = 0
     resent: bool = False
+    by_rest: bool = False
     started: str = ""
     sent_at: str = ""
     finished: str = ""

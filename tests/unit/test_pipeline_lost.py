@@ -10,7 +10,8 @@ import pytest
 
 from local.catalogue.faults import Faults as RestFaults
 from shared.atlas.messages import Message
-from shared.errors import CatalogBusy
+from shared.delivery.catalog import Catalog
+from shared.errors import CatalogBusy, CatalogRefused
 from shared.pipeline import confirmation, replaying
 from shared.state import pending
 from tests.support.azurite import azurite  # noqa: F401
@@ -60,6 +61,59 @@ def lose(world: World, name: str, times: int) -> list[int]:
     return lost
 
 
+def read_only(world: World) -> None:
+    """The app may read the catalogue over REST, and not write to it."""
+
+    def refuse(*_: Any) -> None:
+        raise CatalogRefused("the catalogue answered 403 Forbidden", fix="give the app the role Data Curator")
+
+    world.monkeypatch.setattr("shared.delivery.catalog.Catalog.upsert", refuse)
+    world.monkeypatch.setattr("shared.delivery.catalog.Catalog.delete", refuse)
+
+
+def test_what_the_hub_loses_twice_goes_over_rest(world: World, crm: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    apart(world, monkeypatch)
+    lose(world, "orders", 9)
+    world.scan("crm")
+    world.settle()
+    assert world.sent().count("create postgresql_table orders") == 2
+    (part,) = world.parts_of("crm")
+    assert (part.state, part.resent, part.by_rest) == ("confirmed", True, True)
+    world.check()
+    world.scan("crm")
+    world.settle()
+    assert world.sent() == []
+
+
+def test_rest_names_the_reason(world: World, crm: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Atlas would drop without a word: the hub loses it, REST says why, and the neighbours are there."""
+    apart(world, monkeypatch)
+    lose(world, "orders", 9)
+    real = Catalog.upsert
+
+    def upsert(self: Catalog, entities: list[dict[str, Any]], referred: dict[str, Any]) -> Any:
+        if any(e["attributes"].get("name") == "orders" for e in entities):
+            raise CatalogRefused("the catalogue answered 400 ATLAS-400-00-0E: not like this", fix="correct it")
+        return real(self, entities, referred)
+
+    monkeypatch.setattr(Catalog, "upsert", upsert)
+    world.scan("crm")
+    world.settle()
+    (part,) = world.parts_of("crm")
+    assert (part.state, part.reasons) == ("partly rejected", {"CatalogRefused": 1})
+    (told,) = world.rejected(f"{part.path}.lost")
+    assert told.place.endswith("/tables/orders")
+    assert (told.reason, told.fix) == ("the catalogue answered 400 ATLAS-400-00-0E: not like this", "correct it")
+    assert list(world.app.pending.all()) == []
+    monkeypatch.setattr(Catalog, "upsert", real)
+    world.hub.drop = lambda _: False
+    world.sent()
+    world.scan("crm")
+    world.settle()
+    assert "create postgresql_table orders" in world.sent(), "unchanged, and yet sent again: it is in doubt"
+    world.check()
+
+
 def test_a_lost_message_is_sent_once_more(world: World, crm: System, monkeypatch: pytest.MonkeyPatch) -> None:
     apart(world, monkeypatch)
     lose(world, "orders", 1)
@@ -78,6 +132,7 @@ def test_a_lost_message_is_sent_once_more(world: World, crm: System, monkeypatch
 def test_one_that_never_arrives_is_lost_and_says_so(world: World, crm: System, monkeypatch: pytest.MonkeyPatch) -> None:
     apart(world, monkeypatch)
     lose(world, "orders", 2)
+    read_only(world)
     world.scan("crm")
     world.settle()
     assert world.sent().count("create postgresql_table orders") == 2
@@ -87,7 +142,7 @@ def test_one_that_never_arrives_is_lost_and_says_so(world: World, crm: System, m
     (told,) = world.rejected(f"{part.path}.lost")
     assert told.place.endswith("/tables/orders")
     assert told.rule == "not-confirmed"
-    assert "does not show it" in told.reason
+    assert "403 Forbidden" in told.reason
     assert told.fix
     assert list(world.app.pending.all()) == []
     # unchanged, and yet sent again: it is in doubt
@@ -117,6 +172,7 @@ def test_a_deletion_that_was_lost_for_good_is_made_up_for(world: World, crm: Sys
     world.settle()
     del crm.tables["orders"]
     lose(world, "orders", 2)
+    read_only(world)
     world.scan("crm")
     world.settle()
     deletions = world.receipt(f"crm/{world.scan_of('crm').id}/deletions")
@@ -342,6 +398,7 @@ def test_more_names_than_a_chunk(world: World, crm: System, monkeypatch: pytest.
     apart(world, monkeypatch)
     crm.tables.update({f"t{n:02}": Table("id") for n in range(40)})
     lose(world, "t07", 2)
+    read_only(world)
     world.scan("crm")
     world.settle()
     (part,) = world.parts_of("crm")
