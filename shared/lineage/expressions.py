@@ -115,6 +115,8 @@ class Expressions:
                 found.append(self._name(owner, scope) or {})
             elif isinstance(e, exp.Anonymous) and (held := self._held(e)) is not None:
                 found.append(held)
+                if e.name.lower() not in ("values", "getvariable"):  # rate(o.currency): what it is looked up by
+                    stack += e.expressions
             elif (
                 isinstance(e, exp.Dot)
                 and isinstance(e.this, (exp.Anonymous, exp.Placeholder, exp.Parameter))

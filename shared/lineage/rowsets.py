@@ -40,6 +40,7 @@ class Rowsets(Pivots):
 
         def query(self, node: Any, parent: Scope | None) -> Relation: ...
         def value(self, node: Any, scope: Scope) -> Value: ...
+        def projections(self, expressions: list[Any], scope: Scope) -> Relation: ...
         def joins(self, node: Any, scope: Scope) -> None: ...
         def problem(self, reason: str) -> None: ...
 
@@ -203,6 +204,8 @@ class Rowsets(Pivots):
 
     def _values(self, node: Any, scope: Scope) -> Relation:
         rows = [r.expressions if isinstance(r, exp.Tuple) else [r] for r in node.expressions[:200]]
+        if len(rows) == 1 and any(isinstance(e, exp.Column) and isinstance(e.this, exp.Star) for e in rows[0]):
+            return self.projections(rows[0], scope)  # PostgreSQL: VALUES (NEW.*)
         width = max(map(len, rows), default=0)
         items: list[Column | Star] = []
         names = self._alias_columns(node)
