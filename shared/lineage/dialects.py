@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 
 #: names of products and of other tools' settings, without blanks and punctuation -> sqlglot's name
 _ALIASES = {
@@ -55,6 +57,20 @@ def canonical(name: str) -> str:
     """Sqlglot's name for a dialect; a name that is not known comes back in lower case."""
     wanted = name.strip().lower()
     return _ALIASES.get(re.sub(r"[\W_]+", "", wanted), wanted)
+
+
+#: what to offer where a name is not known
+COMMON = (
+    "tsql", "postgres", "mysql", "oracle", "snowflake", "databricks", "spark", "hive", "bigquery", "redshift", "trino",
+    "athena", "sqlite", "duckdb", "clickhouse", "teradata",
+)  # fmt: skip
+
+
+def similar(name: str, known: Iterable[str]) -> str | None:
+    """The dialect whose name, or one of whose other names, is spelled nearly like this one, versions left out."""
+    bare = re.sub(r"[\W_]+|v?\d+[a-z]?$", "", name.lower())
+    found = difflib.get_close_matches(bare, [*(k for k in known if k), *_ALIASES], 1, 0.8) if len(bare) > 2 else []
+    return canonical(found[0]) or None if found else None
 
 
 def nearest(name: str) -> str | None:

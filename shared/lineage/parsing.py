@@ -15,7 +15,7 @@ from sqlglot.errors import ErrorLevel, ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from shared.lineage.bounds import allowed_nodes, too_deep
-from shared.lineage.dialects import canonical, nearest
+from shared.lineage.dialects import COMMON, canonical, nearest, similar
 from shared.lineage.normalizing import normalized
 from shared.lineage.patterns import without_patterns
 from shared.lineage.pipes import unpiped
@@ -55,7 +55,12 @@ def dialect_of(name: str) -> tuple[str, Dialect, str]:
     near = nearest(wanted)
     if near is not None:
         return near, Dialect.get_or_raise(near), f"no grammar for the dialect {wanted!r}; read as {near}"
-    return "", Dialect.get_or_raise(""), f"unknown dialect {name[:40]!r}; read with the general grammar"
+    alike = similar(wanted, Dialect.classes)
+    if alike is not None:
+        return alike, Dialect.get_or_raise(alike), f"unknown dialect {name[:40]!r}; read as {alike}, the nearest name"
+    known = ", ".join(COMMON)
+    notice = f"unknown dialect {name[:40]!r}; read with the general grammar; there are {known} and others"
+    return "", Dialect.get_or_raise(""), notice
 
 
 @functools.cache

@@ -92,7 +92,8 @@ class Texts:
             return self._either([node.args.get("true"), node.args.get("false")])
         if isinstance(node, exp.Dot):  # DBMS_ASSERT.NOOP(x)
             return self.constant(node.expression)
-        return self._called_with(node) if isinstance(node, exp.Func) else ()
+        is_call = isinstance(node, exp.Func) and not isinstance(node, exp.Connector)  # a chain of ORs is one too
+        return self._called_with(node) if is_call else ()
 
     def _either(self, arms: list[Any]) -> tuple[str, ...]:
         known = [self.constant(a) for a in arms if a is not None and not isinstance(a, exp.Null)]

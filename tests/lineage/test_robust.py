@@ -64,3 +64,25 @@ def test_what_is_found_does_not_depend_on_the_callers_frames() -> None:
 def test_a_spent_budget_is_a_problem() -> None:
     result = analyze("INSERT INTO t (c) SELECT a FROM s;\n" * 8_000, dialect="postgres", budget_seconds=0.1)
     assert [p for p in result.problems if p.reason.startswith("the time budget is spent; from here on")]
+
+
+@pytest.mark.parametrize(
+    ("name", "dialect", "said"),
+    [
+        ("postgre", "postgres", "the nearest name"),
+        ("PostgreSQL 14", "postgres", "the nearest name"),
+        ("sqlserver2019", "tsql", "the nearest name"),
+        ("Snowflak", "snowflake", "the nearest name"),
+        ("klingon", "", "there are tsql, postgres,"),
+    ],
+)
+def test_an_unknown_dialect_is_read_as_the_nearest(name: str, dialect: str, said: str) -> None:
+    result = analyze("INSERT INTO t (a) SELECT a FROM s", dialect=name)
+    assert result.dialect == dialect
+    assert said in result.problems[0].reason
+    assert [str(t).lower() for t in result.outputs] == ["t"]
+
+
+def test_a_statement_of_another_dialect_says_which_one_was_used() -> None:
+    result = analyze("SELECT TOP 5 [a b] INTO x FROM [my table]", dialect="postgres")
+    assert [p for p in result.problems if "read as tsql" in p.reason]
