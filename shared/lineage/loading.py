@@ -200,6 +200,8 @@ class _Loader:
         return Moved("UNLOAD", tuple(r for r in [self._table(1)[0]] if r), outputs)
 
     def load(self) -> Moved | None:
+        if self.dialect == "duckdb" and len(self.tokens) == 2:  # an extension
+            return Moved("LOAD", (), ())
         if self.words[0] == "IMPORT":
             at = self._index("TABLE")
             source = self._index("FROM")
