@@ -19,6 +19,7 @@ _NEVER = words_in("""
     SELECT FROM WHERE JOIN ON AND OR NOT IN AS BY CASE WHEN THEN ELSE END UNION WITH INTO SET INSERT UPDATE DELETE
     MERGE USING GROUP ORDER HAVING NULL""")
 MAX_TRIES = 6
+_TYPES = (TokenType.VAR, TokenType.OBJECT_IDENTIFIER)
 
 
 def repaired(tokens: list[Token], error: ParseError) -> Iterator[list[Token]]:
@@ -28,11 +29,14 @@ def repaired(tokens: list[Token], error: ParseError) -> Iterator[list[Token]]:
         inner = balanced(tokens[option + 2 :])
         if option + len(inner) + 3 == len(tokens):
             yield tokens[:option]
-    if any(t.token_type is TokenType.OBJECT_IDENTIFIER for t in tokens):  # PostgreSQL: x::regclass[]
-        yield [instead(t, TokenType.TEXT) if t.token_type is TokenType.OBJECT_IDENTIFIER else t for t in tokens]
-    empty = {i for i in range(1, len(tokens)) if tokens[i - 1].text == "[" and tokens[i].text == "]"}
-    if empty:  # a type's brackets: '{}'::aclitem[]
-        yield [t for i, t in enumerate(tokens) if i not in empty and i + 1 not in empty]
+    known = _with_known_types(tokens)
+    if len(known) < len(tokens) or known != tokens:
+        yield known
+    clustered = {
+        i for i in range(2, len(tokens)) if tokens[i].token_type is TokenType.CLUSTER_BY and _opens_window(tokens, i)
+    }
+    if clustered:  # Hive: OVER (CLUSTER BY a) is a partition
+        yield [instead(t, TokenType.PARTITION_BY) if i in clustered else t for i, t in enumerate(tokens)]
     at = _position(tokens, error)
     for i in (at, at - 1, at + 1, at - 2):
         if 0 < i < len(tokens) and _is_name(tokens, i):
@@ -41,6 +45,23 @@ def repaired(tokens: list[Token], error: ParseError) -> Iterator[list[Token]]:
     if 0 < len(every) < 50:
         names = set(every)
         yield [_as_name(t) if i in names else t for i, t in enumerate(tokens)]
+
+
+def _with_known_types(tokens: list[Token]) -> list[Token]:
+    """`x::regclass[]`, `'{}'::aclitem[]`: a cast to text, where the grammar does not know the type."""
+    found: list[Token] = []
+    for token in tokens:
+        before = found[-1] if found else None
+        is_type = before is not None and before.text == "::" and token.token_type in _TYPES
+        if token.text == "]" and before is not None and before.text == "[":
+            found.pop()
+        else:
+            found.append(instead(token, TokenType.TEXT) if is_type else token)
+    return found
+
+
+def _opens_window(tokens: list[Token], i: int) -> bool:
+    return tokens[i - 1].text == "(" and word(tokens[i - 2]) == "OVER"
 
 
 def _position(tokens: list[Token], error: ParseError) -> int:
