@@ -33,6 +33,7 @@ _ALIASES = {
     "sqlite3": "sqlite",
     "motherduck": "duckdb",
     "teradatasql": "teradata",
+    **{name: name for name in ("tsql", "bigquery", "clickhouse", "duckdb", "redshift", "postgres", "mysql")},
     **dict.fromkeys(("ansi", "ansisql", "generic", "nonvalidating", "sql", "default"), ""),
 }
 #: systems without a grammar of their own here -> the nearest

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from shared.lineage.histories import Path, Texts, Values
-from shared.lineage.lookup import Lookup
+from shared.lineage.lookup import Lookup, given
 from shared.lineage.passing import Passed, is_placeholder
 from shared.lineage.relations import Ambiguous, Column, Relation, Source, Star, Value, merged
 from shared.lineage.tables import Names, Ref
@@ -81,9 +81,8 @@ class Memory:
         self.last_rows: Relation | None = None  # of the last query
         self.last_query: Relation | None = None  # of the last one whose rows went to nobody but the caller
         self._schemas: dict[str, list[tuple[tuple[str, ...], list[str]]]] = {}
-        for table, columns in (schemas if isinstance(schemas, Mapping) else {}).items():
-            parts = tuple(p.strip('"`[]').lower() for p in str(table).split("."))
-            self._schemas.setdefault(parts[-1], []).append((parts, list(columns)))
+        for parts, columns in given(schemas) if isinstance(schemas, Mapping) else ():
+            self._schemas.setdefault(parts[-1], []).append((parts, columns))
 
     # ---- what queries ask for
 

@@ -11,6 +11,7 @@ from shared.lineage.patterns import matched
 from shared.lineage.relations import Column, Environment, Relation, Star, derived, merged, union
 from shared.lineage.rowsets import Rowsets
 from shared.lineage.scopes import Scope
+from shared.lineage.spelling import Spelling
 from shared.lineage.stars import Stars
 from shared.lineage.tables import Names
 from shared.lineage.trees import branches, text_of
@@ -36,6 +37,7 @@ class Queries(Rowsets, Expressions, Stars):
         self.excluded: Relation | None = None
         self._not_columns = NOT_COLUMNS | {"level", "sql"} if dialect == "oracle" else NOT_COLUMNS
         self._steps = 0
+        self.spelling: Spelling | None = None
         self._busy: set[str] = set()
         self._reuses_aliases = dialect in LATERAL_ALIASES
         self._structs = dialect in STRUCTS
@@ -211,7 +213,11 @@ class Queries(Rowsets, Expressions, Stars):
                 scope.aliases.setdefault(name.lower(), value)
 
     def _name_of(self, e: Any) -> str:
-        while isinstance(e, (exp.Paren, exp.Cast, exp.Bracket)) and not isinstance(e.this, exp.Literal):
+        whole = e
+        plain = (
+            (exp.Paren, exp.Cast, exp.Bracket) if self.dialect else exp.Paren
+        )  # an engine names a cast for its column
+        while isinstance(e, plain) and not isinstance(e.this, exp.Literal):
             e = e.this
         if isinstance(e, exp.Column):
             return self.names.text(e.this) or e.name
@@ -222,5 +228,7 @@ class Queries(Rowsets, Expressions, Stars):
         if isinstance(e, exp.JSONExtract) and self.dialect in ("snowflake", "databricks"):
             return str(e.output_name) if e.args.get("expression") is not None else ""
         if isinstance(e, exp.Subquery) and isinstance(e.this, exp.Select) and len(e.this.expressions) == 1:
-            return e.this.expressions[0].alias_or_name if self.dialect != "tsql" else ""
-        return text_of(e, self.dialect)
+            name = e.this.expressions[0].alias_or_name if self.dialect != "tsql" else ""
+            if name:
+                return str(name)
+        return (self.spelling.of(whole) if self.spelling is not None else "") or text_of(e, self.dialect)

@@ -31,6 +31,7 @@ from shared.lineage.relations import Column, Relation, Star
 from shared.lineage.repairing import MAX_TRIES, repaired
 from shared.lineage.rewriting import compound, opened, prepared
 from shared.lineage.skimming import skimmed
+from shared.lineage.spelling import Spelling
 from shared.lineage.tables import HOLE, Ref, Tables, tables_of
 from shared.lineage.tokens import instead, named, variables
 from shared.lineage.transact import rewritten
@@ -59,6 +60,7 @@ class Statements:
         self.parsing = script.parsing
         self.findings = script.findings
         self.composed = 0
+        self.spelling: Spelling | None = None
 
     def read(
         self, tokens: list[Token], place: Place, *, quiet: bool = False, output: list[Token] | None = None
@@ -135,6 +137,7 @@ class Statements:
             self.skimmed(tokens, at + place.offset, why, place)
             return
         for statement in parsed:
+            self.spelling = Spelling(tokens, place.text)
             if isinstance(statement, exp.Command):
                 self.skimmed(tokens, line, f"{tokens[0].text.upper()[:40]} in a form that was not understood", place)
             elif isinstance(statement, exp.Expression) and (tables := tables_of(statement, self.names)) is not None:
@@ -203,6 +206,7 @@ class Statements:
         targets: list[Token],
     ) -> None:
         queries = Queries(self.names, self.memory, self.name)
+        queries.spelling = self.spelling
         writer = Writes(queries, self.memory)
         writes: list[Write] = []
         returned: Relation | None = None

@@ -117,3 +117,44 @@ def test_the_command_prints_json(tmp_path) -> None:  # type: ignore[no-untyped-d
         }
     ]
     assert set(shown) == {"file", "inputs", "outputs", "columns", "statements", "problems"}
+
+
+def test_a_column_without_a_name_is_called_as_it_is_written() -> None:
+    sql = "INSERT INTO t SELECT max( a ), b+c, nvl(d, 1), (SELECT min(e) FROM r), f::date FROM s"
+    columns = [c.output.column for c in analyze(sql, dialect="").columns]
+    assert columns == ["max( a )", "b+c", "nvl(d, 1)", "(SELECT min(e) FROM r)", "f::date"]
+    assert [c.output.column for c in analyze("SELECT f::date FROM s", dialect="postgres").columns] == ["f"]
+
+
+def test_dialects_have_the_names_that_other_tools_give_them() -> None:
+    same = {
+        "": ("ansi", "non-validating", "generic"),
+        "tsql": ("mssql", "SQL Server", "t-sql", "azure_synapse"),
+        "postgres": ("PostgreSQL", "greenplum", "cockroachdb", "pl/pgsql"),
+        "spark": ("sparksql", "spark3", "spark-sql"),
+        "mysql": ("mariadb", "TiDB"),
+        "singlestore": ("singlestoredb", "memsql"),
+        "oracle": ("PL/SQL",),
+        "trino": ("starburst",),
+    }
+    for name, others in same.items():
+        for other in others:
+            result = analyze("CREATE TABLE b AS SELECT a FROM t", dialect=other)
+            assert (result.dialect, result.problems, len(result.columns)) == (name, (), 1), other
+    for other, near in (("vertica", "postgres"), ("impala", "hive"), ("db2", ""), ("no such thing", "")):
+        result = analyze("CREATE TABLE b AS SELECT a FROM t", dialect=other)
+        assert (result.dialect, len(result.problems), len(result.columns)) == (near, 1, 1), other
+
+
+def test_schemas_may_be_nested_or_lists() -> None:
+    sql = "INSERT INTO o SELECT * FROM sales.t"
+    wanted = {"o.a <- sales.t.a", "o.b <- sales.t.b"}
+    forms: list[dict[str, object]] = [
+        {"sales.t": {"a": "int", "b": "int"}},
+        {"SALES.T": ["a", "b"]},
+        {"sales": {"t": {"a": "int", "b": "int"}}},
+        {"dw": {"sales": {"t": {"a": "int", "b": "int"}}}},
+        {'"sales"."t"': {"a": "int", "b": "int"}},
+    ]
+    for schemas in forms:
+        assert edges(analyze(sql, dialect="postgres", schemas=schemas)) == wanted, schemas  # type: ignore[arg-type]
