@@ -124,7 +124,10 @@ class Parsing:
             tokens = without_patterns(tokens)
         if any(t.token_type is TokenType.TABLE for t in tokens):
             tokens = table_arguments(table_queries(tokens))
-        return [normalized(tree, self._query) for tree in self._trees(tokens, text)]
+        try:
+            return [normalized(tree, self._query) for tree in self._trees(tokens, text)]
+        except TokenError as error:  # a quoted name that is a text of its own to sqlglot
+            raise ParseError("not understood") from error
 
     def _query(self, text: str) -> list[Any]:
         """A text within the text, as a query."""
@@ -135,11 +138,7 @@ class Parsing:
         """Raises ParseError. A function with too few arguments is none: `dbo.split(x)` is not sqlglot's SPLIT."""
         try:
             return self._parse(tokens, text)
-        except (
-            TypeError,
-            AttributeError,
-            AssertionError,
-        ) as error:  # the compiled parser checks types where the other one goes on
+        except (TypeError, AttributeError, AssertionError) as error:  # the compiled parser checks types
             raise ParseError("not understood") from error
         except ParseError as error:
             if not _is_about_arguments(error) or not self.has_time(tokens) or _loose_joins(tokens) > MAX_LOOSE:
@@ -165,7 +164,7 @@ class Parsing:
             return None
         try:
             parsed = self._parse([select(tokens[0]), *tokens], "")
-        except (ParseError, TypeError, AttributeError):  # the compiled parser checks types where the other goes on
+        except (ParseError, TokenError, TypeError, AttributeError):  # the compiled parser checks types
             return None
         query = parsed[0] if parsed else None
         return query.expressions[0] if isinstance(query, exp.Select) and len(query.expressions) == 1 else None
@@ -174,7 +173,7 @@ class Parsing:
         """Parsed expressions between commas."""
         try:
             (query,) = self._parse([select(tokens[0]), *tokens], "")
-        except (ParseError, ValueError, IndexError, TypeError, AttributeError):
+        except (ParseError, TokenError, ValueError, IndexError, TypeError, AttributeError):
             return []
         return list(query.expressions) if isinstance(query, exp.Select) else []
 
