@@ -409,6 +409,8 @@ def _foreign(tokens: list[Token]) -> bool:
 def _makes_data(tokens: list[Token]) -> bool:
     """Whether a CREATE can be TABLE .. AS, VIEW .. AS or CLONE; the rest defines and moves nothing."""
     listed = [word(t) for t in tokens]
+    if not {"INDEX", "STATISTICS", "POLICY", "SEQUENCE", "ROLE", "USER"}.isdisjoint(listed[1:4]):
+        return False
     words = set(listed)
     made = bool(words & {"SELECT", "WITH", "CLONE", "VALUES", "COPY", "FROM"}) or listed.count("TABLE") > 1
     return made and bool(words & {"VIEW", "TABLE", "MODEL"})
