@@ -185,7 +185,8 @@ class Memory:
 
     def publish(self, package: str) -> None:
         """A package ends: its variables and constants are known to its body."""
-        known = {k: (v, self.texts.get(k) or ()) for k, v in self.variables.items() if v or self.texts.get(k)}
+        held = {k: (self.variables.get(k, {}), self.texts.get(k) or ()) for k in self.variables}
+        known = {k: (value, texts) for k, (value, texts) in held.items() if value or texts}
         self.packages.setdefault(package, {}).update(known)
 
     def opened(self, package: str) -> None:
