@@ -148,7 +148,12 @@ class Parsing:
         except ParseError as error:
             if not _is_about_arguments(error):
                 raise
-        return self._parse(tokens, text, error_level=ErrorLevel.IGNORE)
+        except (TypeError, AttributeError, AssertionError) as error:
+            raise ParseError("not understood") from error
+        try:
+            return self._parse(tokens, text, error_level=ErrorLevel.IGNORE)
+        except (TypeError, AttributeError, AssertionError) as error:
+            raise ParseError("not understood") from error
 
     def _parse(self, tokens: list[Token], text: str, **options: Any) -> list[Any]:
         return list(self.dialect.parser(max_nodes=allowed_nodes(tokens), **options).parse(tokens, text))

@@ -219,7 +219,9 @@ class Rowsets(Pivots):
         if isinstance(this, exp.Dot):
             name, call = text_of(this, self.dialect).split("(")[0], this.expression
         else:
-            name, call = (this.name if isinstance(this, exp.Anonymous) else this.key), this
+            name, call = (this.name if isinstance(this, exp.Anonymous) else getattr(this, "key", "")), this
+        if not isinstance(call, exp.Expression):  # LATERAL with nothing behind it
+            return Relation(whole={}, loose=True)
         if name.lower() == "table" or isinstance(call, exp.TableFromRows):
             inner = call.expressions[0] if call.expressions else call.this
             if isinstance(inner, exp.Expression) and not isinstance(inner, exp.Column):
