@@ -41,7 +41,7 @@ def plain(tokens: list[Token]) -> list[Token]:
 
 def _is_query(tokens: list[Token], words: list[str], i: int, before: Token | None) -> bool:
     named = i + 1 < len(tokens) and (bool(words[i + 1]) or tokens[i + 1].token_type is TokenType.IDENTIFIER)
-    if not named:
+    if not named or words[i + 1] in ("FROM", "WHERE", "AS"):  # an alias: SELECT a AS TABLE FROM ..
         return False
     if before is None or word(before) in _QUERY_AFTER:
         return True
