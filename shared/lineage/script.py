@@ -20,6 +20,7 @@ from shared.lineage.findings import Findings, Place
 from shared.lineage.flow import Edge
 from shared.lineage.headers import Header
 from shared.lineage.lookup import Lookup
+from shared.lineage.loops import Loops
 from shared.lineage.model import ScriptLineage, TableName
 from shared.lineage.parsing import Parsing, dialect_of
 from shared.lineage.procedural import Procedural
@@ -127,6 +128,7 @@ class Script:
             pieces = list(pieces)
             bodies = self._bodies(pieces, splitter.heads, text, offset)
         is_body = not self.is_tsql and bool(tokens) and word(tokens[0]) == "DECLARE"  # a routine's, without its head
+        loops = Loops(self, splitter.loops)
         for piece in pieces:
             head = piece.routine or routine
             body = bodies.get(id(piece.routine))
@@ -136,7 +138,11 @@ class Script:
                 break
             procedural = head is not None or level > 0 or bool(piece.path) or self.name in ("oracle", "snowflake")
             procedural = procedural or is_body
-            self._safely(piece, Place(head, (*path, *piece.path), text, offset, level, procedural))
+            place = Place(head, (*path, *piece.path), text, offset, level, procedural)
+            loops.before(piece.path)
+            self.safely(piece, place)
+            loops.after(piece, place)
+        loops.before(())
         if routine is None and level == 0:
             self.routines.within(None, ())
             self.findings.ends = splitter.ends
@@ -150,7 +156,7 @@ class Script:
             self.only_tables = not ends
         return not ends
 
-    def _safely(self, piece: Piece, place: Place) -> None:
+    def safely(self, piece: Piece, place: Place) -> None:
         line = piece.tokens[0].line + place.offset
         known = self.names.unknown
         try:
@@ -190,7 +196,7 @@ class Script:
                 if self.clock.is_spent():
                     break
                 inner = Place(place.routine, (*place.path, *piece.path), body.text, body.offset, place.bodies, True)
-                self._safely(piece, inner)
+                self.safely(piece, inner)
         finally:
             self.findings.quiet -= 1
 
@@ -209,7 +215,7 @@ class Script:
         self.silent, self.capture, self.findings.quiet = False, None, 0
         for piece in body.pieces:
             place = Place(body.header, piece.path, body.text, body.offset, 0, True)
-            self._safely(piece, place)
+            self.safely(piece, place)
         self.silent, self.capture, self.findings.quiet = flags
         self.routines.back(around)
         self.memory.restore(kept)

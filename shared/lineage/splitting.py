@@ -69,6 +69,8 @@ class Splitter:
         self.heads: dict[int, list[Token]] = {}  # id(header) -> its tokens, up to the body
         self.arms: dict[int, int] = {}  # T-SQL: depth -> the last branch there, for the ELSE that may follow
         self.is_else = False
+        self.head = ""  # T-SQL: IF or WHILE, right before its statement
+        self.loops: set[int] = set()  # T-SQL: branches that are loops
         self.single = False  # the routine's body is one statement
         self.ends: dict[int, tuple[Header, int]] = {}  # id(header) -> header, position of its last character
         self._reset(0)
@@ -117,10 +119,13 @@ class Splitter:
             path = tuple(p for p in self.path if p)
             if before and self.tsql and self._at(i) not in BLOCKS:  # T-SQL: IF .. one statement
                 path = (*path, self._arm())
+                if self.head == "WHILE":
+                    self.loops.add(path[-1])
             end, i = self._statement(i)
             if routine is not None and i > self.start:
                 self.ends[id(routine)] = (routine, self.tokens[(end if self._at(end) == "GO" else i) - 1].end)
             if end > self.start:
+                self.head = self.kind if self.control else ""
                 yield Piece(self.tokens[self.start : end], self.control, routine, path, inside)
                 if self.single and not self.control:
                     self.routine, self.single = None, False
@@ -279,7 +284,10 @@ class Splitter:
         if self.tsql and not (self.control or self.is_else or self._at(i + 1) == "CATCH"):
             self._open(0)
         else:
-            self._open(self._arm())
+            branch = self._arm()
+            if self.tsql and self.control and self.kind == "WHILE":
+                self.loops.add(branch)
+            self._open(branch)
         self.single = False
         return i + (2 if self._at(i + 1) in ("TRY", "CATCH", "ATOMIC") else 1)
 
