@@ -47,6 +47,11 @@ class Tables(NamedTuple):
     outputs: tuple[Ref, ...]
 
 
+#: sqlglot takes them for lower case; case says nothing there, quoted or not
+#: (https://support.sas.com/documentation/cdl/en/acreldb/65247/HTML/default/n0ejgx4895bofnn14rlguktfx5r3.htm)
+_ANY_CASE = {"teradata"}
+
+
 class Names:
     """Names as the source's own case rules have them, qualified with the defaults."""
 
@@ -56,8 +61,9 @@ class Names:
         self._schema = schema or (_DEFAULT_SCHEMA.get(name, "") if database else "")
         fold = {NormalizationStrategy.LOWERCASE: str.lower, NormalizationStrategy.UPPERCASE: str.upper}
         # sqlglot folds case-insensitive names too; here they stay as written, because that is how they were created
-        self._fold = fold.get(dialect.normalization_strategy, str) if name else str
-        self._exact = bool(name) and dialect.normalization_strategy in (*fold, NormalizationStrategy.CASE_SENSITIVE)
+        strategy = dialect.normalization_strategy if name not in _ANY_CASE else NormalizationStrategy.CASE_INSENSITIVE
+        self._fold = fold.get(strategy, str) if name else str
+        self._exact = bool(name) and strategy in (*fold, NormalizationStrategy.CASE_SENSITIVE)
         self.ignored = _NO_TABLES.get(name, set())
         self.synonyms: dict[str, TableName] = {}
         self.unknown = 0  # names with a hole, so far
