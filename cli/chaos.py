@@ -27,6 +27,8 @@ MOST_CHANGES = 4
 #: in the end nothing is killed any more, and everything has so long to come through
 SETTLE_SECONDS = 600
 LOOK_SECONDS = 0.5
+#: five tries have to outlast the lease of a worker that was killed (60 s), as with the 30 s of host.json
+TRY_AGAIN = "00:00:15"
 #: differences that are shown
 SHOWN = 20
 
@@ -63,7 +65,7 @@ def chaos(kills: int, seed: int, files: int, drop: float, report: Path | None) -
         estate = Estate(folder, seed, files)
         config = folder / "chaos.json"  # JSON is YAML
         config.write_bytes(msgspec.json.encode({"instances": estate.settings()}))
-        with Stack(folder, config, progress=step) as stack:
+        with Stack(folder, config, try_again=TRY_AGAIN, progress=step) as stack:
             app = app_of(stack.environ)
             stack.faults(dropPercent=drop, seed=seed)
             began = time.monotonic()
@@ -143,7 +145,8 @@ def _settle(stack: Stack, app: App, estate: Estate) -> list[str]:
             if last is None or parsed(last.started).timestamp() < changed or not last.complete:
                 behind.append(name)
         if not waits and not behind:
-            return []
+            given_up = stack.idle()["poison"].get("scans-poison", 0)  # files that were given up, the sweep finds again
+            return [f"{plural(given_up, 'scan')} given up by the queue"] if given_up else []
         if not waits:
             for name in behind:
                 for message in request(app, name, full=False, reason="request"):

@@ -32,7 +32,8 @@ SWEEP = "*/3 * * * * *"
 #: a message of a process that was killed reappears after so many seconds
 LEASE = "6"
 #: a queue message that failed is tried again after so long
-TRY_AGAIN = {"AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:02"}
+TRY_AGAIN = "00:00:02"
+VISIBILITY = "AzureFunctionsJobHost__extensions__queues__visibilityTimeout"
 ANSWER_SECONDS = 60
 
 
@@ -40,7 +41,8 @@ class Stack(AbstractContextManager["Stack"]):
     """The local stack over one folder. `environ` is what the app (and the command line) needs to work with it.
 
     port: of the catalogue; app_port: of the function app's HTTP endpoints; 0 for any free one.
-    waits: instead of the product's `limits` of the same names; default WAITS.
+    waits: instead of the product's `limits` of the same names; default WAITS. try_again: after so long a queue message
+    that failed is tried again.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Stack(AbstractContextManager["Stack"]):
         port: int = 0,
         app_port: int = 0,
         waits: dict[str, int] | None = None,
+        try_again: str = TRY_AGAIN,
         progress: Callable[[str], None] | None = None,
     ) -> None:
         self.folder = folder
@@ -60,6 +63,7 @@ class Stack(AbstractContextManager["Stack"]):
         self.app_url = ""
         self._ports = port, app_port
         self._waits = WAITS if waits is None else waits
+        self._try_again = try_again
         self._progress = progress or (lambda _: None)
         self._parts: list[Part] = []
         self._azurite: azurite.Azurite | None = None
@@ -105,7 +109,7 @@ class Stack(AbstractContextManager["Stack"]):
             "HOOKLINE_NOTIFICATIONS_HUB": NOTIFICATIONS,
             "HOOKLINE_NOTIFICATIONS_GROUP": "hookline",
             "HOOKLINE_SWEEP": SWEEP,
-            **TRY_AGAIN,
+            VISIBILITY: self._try_again,
         }
         self._settings = self.folder / "app.settings.json"
         self._settings.write_text(json.dumps(self.environ, indent=1), "utf-8")
