@@ -68,13 +68,14 @@ class Document:
                 entity = {**entity, "guid": key}
         if not reason and is_local(guid) and str(guid) in self._by_guid:
             reason = f"a second entity with guid {guid}; Atlas would lose it"
-        text = b"" if reason else _encode(entity)
+        text, fix = b"" if reason else _encode(entity), ""
         if len(text) > MAX_ENTITY:
             reason = f"the entity has {len(text):,} bytes; Purview takes at most {MAX_ENTITY:,}"
+            fix = "shorten its texts, or send its children apart from it"
         if reason:
             if is_local(guid):
                 self._refused.add(str(guid))
-            yield refusal(place, reason)
+            yield refusal(place, reason, fix)
             return
         refers = _references(entity)
         if top and not refers and not is_local(guid):

@@ -39,7 +39,7 @@ class OpenLineage(Format):
         has = [key in head for key in (b'"job"', b'"run"', b'"eventType"', b'"eventTime"')]
         return (
             b"openlineage.io/spec" in head
-            or (has[0] and any(has[1:]))
+            or sum(has) > 1  # also without its job: the event says then what is missing
             or (b'"eventTime"' in head and b'"dataset"' in head)
         )
 

@@ -60,8 +60,7 @@ def joined(tokens: list[Token], text: str, dialect: str, known: Mapping[str, str
     found: list[Token] = []
     at = 0
     for token in tokens:
-        while at < len(spans) and spans[at][1] <= token.start:
-            at += 1
+        at = _reached(spans, at, token)
         if at == len(spans) or token.start < spans[at][0]:
             if at < len(spans) and token.end >= spans[at][0]:  # inside a string or a quoted name
                 at = _after(spans, at, token.end)
@@ -81,6 +80,13 @@ def joined(tokens: list[Token], text: str, dialect: str, known: Mapping[str, str
         elif token.end >= spans[at][1]:
             found.append(token)
     return found
+
+
+def _reached(spans: list[tuple[int, int]], at: int, token: Token) -> int:
+    """The first span, from `at` on, that does not end before the token."""
+    while at < len(spans) and spans[at][1] <= token.start:
+        at += 1
+    return at
 
 
 def _after(spans: list[tuple[int, int]], at: int, end: int) -> int:
@@ -133,8 +139,7 @@ def _without_blocks(tokens: list[Token], text: str) -> list[Token]:
     found: list[Token] = []
     at = 0
     for token in tokens:
-        while at < len(spans) and spans[at][1] <= token.start:
-            at += 1
+        at = _reached(spans, at, token)
         if at == len(spans) or token.start < spans[at][0]:
             found.append(token)
     return found
