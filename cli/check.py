@@ -13,6 +13,7 @@ from cli.context import app_for, settings_for
 from cli.output import out
 from connectors.source import Check
 from shared.errors import HooklineError, UsageError
+from shared.pipeline import login
 from shared.pipeline.app import App
 
 
@@ -53,7 +54,7 @@ def _instance(app: App, name: str) -> Iterator[Check]:
     try:
         source = app.source(name)
         yield Check(f"instance {name}", True, str(source.base()))
-        for line in source.check():
+        for line in login.checks(app, name, source):
             yield Check(f"instance {name}, {line.name}", line.ok, line.detail, line.fix)
     except HooklineError as error:
         yield Check(f"instance {name}", False, error.what, error.fix)

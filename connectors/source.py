@@ -27,12 +27,16 @@ from shared.records import Address, Cursor, Record, Refusal
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One line of `./hookline check`: what was tried, whether it worked, what was seen, and the fix."""
+    """One line of `./hookline check`: what was tried, whether it worked, what was seen, and the fix.
+
+    login: it failed because the source refused the login (LoginRefused).
+    """
 
     name: str
     ok: bool
     detail: str = ""
     fix: str = ""
+    login: bool = False
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -80,7 +84,7 @@ class Source(abc.ABC, Generic[S]):
     def scopes(self) -> list[str]:
         """Names of the independently scannable parts that the selection reaches, sorted.
 
-        Raises SourceUnreachable, SourceRefused, DriverMissing.
+        Raises SourceUnreachable, SourceRefused, LoginRefused, DriverMissing.
         """
 
     @abc.abstractmethod
@@ -92,7 +96,7 @@ class Source(abc.ABC, Generic[S]):
                 except the containers (server, database, schema), which come first in every call.
         A `Cursor` is yielded at least every 500 records. An object that vanishes while it is read is left out; one that
         cannot be read is a `Refusal` and the others go on. A scope that is gone yields only a Cursor
-        with position "gone". Raises SourceUnreachable, SourceRefused, DriverMissing.
+        with position "gone". Raises SourceUnreachable, SourceRefused, LoginRefused, DriverMissing.
         """
 
     def incremental(self) -> bool:
@@ -100,7 +104,7 @@ class Source(abc.ABC, Generic[S]):
         return False
 
     def check(self) -> Iterator[Check]:
-        """Connection, version and permissions, one line each; never raises."""
+        """Connection, version and permissions, one line each; never raises (a refused login: `Check.login`)."""
         yield Check("scopes", True, ", ".join(self.scopes()))
 
     def describe(self) -> dict[str, Any]:

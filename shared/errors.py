@@ -8,6 +8,7 @@
     ├── SourceError               one source cannot be read; the others go on
     │   ├── SourceUnreachable     network, time-out: tried again by the trigger
     │   └── SourceRefused         credentials or permissions: a person must act
+    │       └── LoginRefused      the credentials: tried once more when Key Vault holds another secret by now
     ├── BadInput                  a whole file is unusable: rejected, kept, never retried
     ├── Transient                 storage, Event Hubs or the catalogue is busy: tried again
     │   └── HubBusy, StorageBusy, CatalogBusy
@@ -18,7 +19,8 @@
 | ------------------------------------------------- | ----------------- |
 | unknown key, wrong type, unknown connector        | SettingsError     |
 | import of a driver fails                          | DriverMissing     |
-| password wrong, permission missing                | SourceRefused     |
+| permission missing                                | SourceRefused     |
+| password, key or token wrong or expired           | LoginRefused      |
 | host down, query timed out                        | SourceUnreachable |
 | job file truncated, edited, binary, too large     | BadInput          |
 | one record of a file is wrong                     | nothing: yield a `records.Refusal` |
@@ -79,6 +81,10 @@ class SourceUnreachable(SourceError):
 
 class SourceRefused(SourceError):
     """The source said no: credentials or permissions."""
+
+
+class LoginRefused(SourceRefused):
+    """The source did not let us in: user, password, key or token."""
 
 
 class BadInput(HooklineError):

@@ -21,7 +21,7 @@ from typing import Annotated, ClassVar, Generic, NamedTuple, TypeVar
 import msgspec
 
 from connectors.source import Check, Source
-from shared.errors import HooklineError, SourceRefused
+from shared.errors import HooklineError, LoginRefused, SourceRefused
 from shared.records import Container, Cursor, Dataset, Process, Record, Refusal
 
 #: records between two cursors, at most
@@ -57,7 +57,7 @@ class SqlSource(Source[S], Generic[S, C]):
 
     @abc.abstractmethod
     def connect(self) -> AbstractContextManager[C]:
-        """Raises SourceUnreachable, SourceRefused, DriverMissing."""
+        """Raises SourceUnreachable, SourceRefused, LoginRefused, DriverMissing."""
 
     @abc.abstractmethod
     def schemas(self, session: C) -> list[str]:
@@ -133,7 +133,7 @@ class SqlSource(Source[S], Generic[S, C]):
                 yield from self.probe(session)
                 found = self.schemas(session)
         except HooklineError as error:
-            yield Check("connection", False, error.what, error.fix)
+            yield Check("connection", False, error.what, error.fix, login=isinstance(error, LoginRefused))
             return
         wanted = sorted(schema for schema in found if self.selection.takes_scope(schema))
         nothing = f"none of {', '.join(sorted(found)) or 'no schemas'} is selected"

@@ -25,7 +25,7 @@ from connectors.source import Check
 from connectors.sql import postgresql_names as names
 from connectors.sql import postgresql_queries as queries
 from connectors.sql.base import Leaf, Seconds, SqlSource, Unreadable
-from shared.errors import DriverMissing, SourceError, SourceRefused, SourceUnreachable
+from shared.errors import DriverMissing, LoginRefused, SourceError, SourceRefused, SourceUnreachable
 from shared.records import Address, Column, Container, Dataset, ForeignKey, Mention, Process
 from shared.settings import Secret
 
@@ -129,7 +129,7 @@ application_name: hookline
         said = said.replace(secret, "***") if secret else said
         if any(word in said for word in _REFUSED) and not any(word in said for word in _BUSY):
             fix = f"check user, password, database, sslmode and pg_hba.conf; {self.settings.user} needs CONNECT"
-            return SourceRefused(f"the server refused the login: {said}", where=self._where, fix=fix)
+            return LoginRefused(f"the server refused the login: {said}", where=self._where, fix=fix)
         fix = "check host and port, and that firewalls and private endpoints let the app through"
         return SourceUnreachable(f"no connection: {said}", where=self._where, fix=fix)
 

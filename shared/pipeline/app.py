@@ -17,7 +17,7 @@ from shared.atlas.types import TypeRegistry
 from shared.azure import Azure
 from shared.delivery.pace import Pace
 from shared.delivery.sinks import Sink, make_sink
-from shared.errors import HooklineError, SettingsError
+from shared.errors import HooklineError, LoginRefused, SettingsError
 from shared.naming import Naming
 from shared.pipeline.known_columns import CatalogueColumns
 from shared.records import Address
@@ -72,6 +72,8 @@ class App:
         self._bases: tuple[float, dict[str, Address]] | None = None
         #: when the scans of an instance were last looked at
         self.looked: dict[str, dt.datetime] = {}
+        #: when an instance's source refused the login with which settings, and how
+        self.refused: dict[str, tuple[dt.datetime, Any, LoginRefused]] = {}
 
     @classmethod
     def from_environment(cls) -> App:

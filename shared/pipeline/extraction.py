@@ -24,6 +24,7 @@ from shared.pipeline.beat import Beat
 from shared.pipeline.finish import close_broken, finish_if_done
 from shared.pipeline.held import selection_of
 from shared.pipeline.landing import part_path, put_landing, put_rejected
+from shared.pipeline.login import logged_in
 from shared.pipeline.parts import PartWriter
 from shared.pipeline.scheduling import STOPPED_AFTER, ScanRequest
 from shared.records import Container, Cursor, Refusal
@@ -131,13 +132,14 @@ class _Stretch:
         self.message = message
         self.lease = lease
         self.beat = Beat(lease)
+        # of the part at hand
         self.records = self.assets = 0
         self.refusals: list[Refusal] = []
 
     def run(self, deadline: float) -> list[str]:
         """Raises Superseded, Transient, SourceUnreachable, and what nobody expected."""
         try:
-            return self._read(deadline)
+            return logged_in(self.app, self.scan.instance, lambda source: self._read(source, deadline))
         except Superseded:
             raise
         except SourceUnreachable as error:
@@ -155,10 +157,10 @@ class _Stretch:
             self._save(state="failed", **_said(broken))
             raise
 
-    def _read(self, deadline: float) -> list[str]:
+    def _read(self, source: Source[Any], deadline: float) -> list[str]:
         app = self.app
         instance = app.instance(self.scan.instance)
-        source = app.source(self.scan.instance)
+        self.records, self.assets, self.refusals = 0, 0, []
         app.naming(self.scan.instance)  # names that cannot be made are said now, not file by file
         self._save(state="running", problem="", error="", fix="")
         scan = self.scan

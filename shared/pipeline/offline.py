@@ -22,6 +22,7 @@ from shared.job_file import FORMAT, Header
 from shared.lineage.known import Schemas
 from shared.naming import Name, Naming
 from shared.pipeline.app import App, now, rfc3339
+from shared.pipeline.login import logged_in
 from shared.pipeline.parts import PartWriter
 from shared.pipeline.reading import read
 from shared.records import Address, Cursor, Refusal
@@ -151,10 +152,10 @@ def extract_to(app: App, instance: str, folder: Path) -> Iterator[tuple[Path, in
     Raises SettingsError, SourceError.
     """
     configured = app.instance(instance)
-    source = app.source(instance)
+    source, scopes = logged_in(app, instance, lambda source: (source, source.scopes()))
     moment = now()
     scan = new_scan_id(moment)
-    for scope in source.scopes():
+    for scope in scopes:
         written: list[Path] = []
 
         def write(file: IO[bytes], part: int, scope: str = scope, written: list[Path] = written) -> None:

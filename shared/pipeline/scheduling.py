@@ -9,6 +9,7 @@ import msgspec
 
 from shared.errors import BadInput, HooklineError, SourceUnreachable, StorageBusy
 from shared.pipeline.app import App, log, now, parsed, rfc3339
+from shared.pipeline.login import logged_in
 from shared.settings import Instance, due
 from shared.state import NEW, Conflict
 from shared.state.scans import Scan, ScopeRow, new_scan_id
@@ -57,7 +58,7 @@ def request(
     messages = list(_stopped(app, instance, rows, moment)) if only_due else []
     if only_due and not _any_due(settings, rows, moment):
         return messages
-    scopes = app.source(instance).scopes()
+    scopes = logged_in(app, instance, lambda source: source.scopes())
     if NO_SCOPE in rows and NO_SCOPE not in scopes:
         app.scans.delete(instance, NO_SCOPE)
     for scope in rows.keys() - scopes - {NO_SCOPE}:

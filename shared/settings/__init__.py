@@ -33,7 +33,7 @@ from shared.settings.model import (
 )
 from shared.settings.redact import redact
 from shared.settings.schedule import due, next_time
-from shared.settings.secrets import Secret, Secrets, resolve
+from shared.settings.secrets import Secret, Secrets, names_in, resolve
 
 __all__ = [
     "Hook",
@@ -51,6 +51,7 @@ __all__ = [
     "convert",
     "due",
     "load",
+    "names_in",
     "next_time",
     "redact",
     "resolve",

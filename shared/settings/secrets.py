@@ -166,6 +166,17 @@ class Secrets:
                 self._cache.clear()
 
 
+def names_in(raw: Any) -> set[str]:
+    """The names of the secrets that `raw` (dicts, lists, scalars) refers to."""
+    if isinstance(raw, Mapping):
+        return set().union(*(names_in(value) for value in raw.values()))
+    if isinstance(raw, list | tuple):
+        return set().union(*(names_in(value) for value in raw))
+    if not isinstance(raw, str):
+        return set()
+    return {match["name"] for match in _REFERENCE.finditer(raw) if match["scheme"] == "secret"}
+
+
 def resolve(raw: Any, secrets: Secrets, where: Place | str = "") -> Any:
     """A copy of `raw` (dicts, lists, scalars) with every reference in its texts replaced.
 

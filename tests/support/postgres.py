@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -130,3 +131,10 @@ def settings(conninfo: str, **changes: object) -> dict[str, object]:
         "password": parts.get("password", ""),
         **changes,
     }
+
+
+def log(connection: psycopg.Connection[Any]) -> Path:
+    """What the private server has said; skips the test where the server is another one."""
+    (data,) = connection.execute("show data_directory").fetchone() or ("",)
+    path = Path(data).with_name("log")
+    return path if path.is_file() else pytest.skip("needs the private server, whose log can be read")

@@ -32,21 +32,22 @@ from azure.storage.blob import BlobLeaseClient, BlobServiceClient, ContainerClie
 from requests.adapters import HTTPAdapter
 
 import connectors
-from connectors.source import Source
+from connectors.source import Check, Source
 from local.azurite import Azurite
 from local.catalogue.server import Running, running_catalogue
 from local.catalogue.store import Entity
 from shared.atlas.messages import Message
 from shared.azure import Azure
 from shared.delivery.catalog import Catalog
-from shared.errors import HooklineError
+from shared.errors import HooklineError, LoginRefused
 from shared.pipeline import confirmation, extraction, replaying, scheduling, sweeping, transformation
 from shared.pipeline.app import App
 from shared.records import Address, Column, Container, Cursor, Dataset, Record, Refusal
-from shared.settings import load
+from shared.settings import Secret, load
 from shared.state import BlobTable
 from shared.state.receipts import Receipt
 from shared.state.scans import Scan
+from tests.support.vault import ADDRESS, Credential, Vault
 
 TRIES = 5
 QUEUE_MESSAGE = 48 * 1024
@@ -83,6 +84,8 @@ class System:
     on_read: Callable[[int], None] = lambda _: None
     only: Callable[[str], bool] = lambda _: True
     incremental: bool = False
+    password: str = ""
+    logins: list[str] = field(default_factory=list)  # with which passwords
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -98,7 +101,7 @@ SYSTEMS: dict[str, System] = {}
 
 class ToySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     system: str
-    password: str = ""
+    password: Secret | None = None
 
 
 class Toy(Source[ToySettings]):
@@ -117,12 +120,27 @@ class Toy(Source[ToySettings]):
     def incremental(self) -> bool:
         return self.system.incremental
 
+    def _login(self) -> None:
+        used = self.settings.password.reveal() if self.settings.password else ""
+        self.system.logins.append(used)
+        if used != self.system.password:
+            raise LoginRefused("the system refused the login", where=self.settings.system, fix="check the password")
+
+    def check(self) -> Iterator[Check]:
+        try:
+            self._login()
+            yield Check("connection", True)
+        except LoginRefused as error:
+            yield Check("connection", False, error.what, error.fix, login=True)
+
     def scopes(self) -> list[str]:
+        self._login()
         if self.system.error is not None and not self.system.error_at:
             raise self.system.error
         return sorted(s for s in self.system.schemas if self.selection.takes_scope(s))
 
     def extract(self, scope: str, *, since: str = "", resume: str = "") -> Iterator[Record | Cursor | Refusal]:
+        self._login()
         system = self.system
         if scope not in system.schemas:
             yield Cursor(position="gone")
@@ -333,6 +351,8 @@ class World:
         self.daily = f"0 0 {(dt.datetime.now(dt.UTC).hour + 12) % 24} * * *"
         self.limits: dict[str, Any] = {}
         self.receipts: dict[str, Any] = {}
+        self.secrets: dict[str, Any] = {"key_vault": ADDRESS}
+        self.vault = Vault()
         self.environ = {"HooklineStorage": azurite.connection_string}
         self.faults = Faults()
         self.hub = Hub(self)
@@ -375,10 +395,23 @@ class World:
     def new_app(self) -> App:
         """Another worker process."""
         path = self.folder / "hookline.yaml"
-        said = {"purview": self.purview, "instances": self.instances, "limits": self.limits, "receipts": self.receipts}
+        said = {
+            "purview": self.purview,
+            "instances": self.instances,
+            "limits": self.limits,
+            "receipts": self.receipts,
+            "secrets": self.secrets,
+        }
         path.write_text(json.dumps(said))
         app = App(load(path, self.environ), self.environ)
-        app.azure = Prefixed(self.prefix, self.environ, app.settings, storage={"transport": self.faults.transport()})
+        app.azure = Prefixed(
+            self.prefix,
+            self.environ,
+            app.settings,
+            storage={"transport": self.faults.transport()},
+            vault={"transport": self.vault.transport(), "retry_total": 0},
+            credential=Credential(),
+        )
         if "hook" in self.purview:
             app._hub_sink = self.hub  # the one place where the hub is made
         self._apps.append(app)
