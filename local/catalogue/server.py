@@ -7,13 +7,11 @@ with running_catalogue(data_dir) as running:
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
-import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -23,6 +21,7 @@ from local.catalogue.catalogue import Catalogue
 from local.catalogue.consumer import HookConsumer, Notifier
 from local.catalogue.faults import Injector
 from local.catalogue.store import Store
+from local.serving import serving
 
 HOST = "127.0.0.1"
 
@@ -65,7 +64,7 @@ def running_catalogue(
         faults = Injector()
         listener = stack.enter_context(socket.create_server((HOST, port)))
         bound = listener.getsockname()[1]
-        stack.enter_context(_serving(application(catalogue, faults), listener))
+        stack.enter_context(serving(application(catalogue, faults), listener, "catalogue-http"))
         if hub_connection and notifications:
             notifier = Notifier(catalogue, hub_connection, notifications)
             notifier.start()
@@ -75,16 +74,3 @@ def running_catalogue(
             consumer.start()
             stack.callback(consumer.close)
         yield Running(bound, f"http://{HOST}:{bound}", catalogue, faults)
-
-
-@contextmanager
-def _serving(app: Starlette, listener: socket.socket) -> Iterator[None]:
-    """Serve in a thread; connections wait in the listener's queue until it is up."""
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", ws="none", log_level="warning", access_log=False))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="catalogue-http", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        thread.join(timeout=30)
