@@ -52,6 +52,7 @@ class Catalog:
     endpoint:   `https://<account>.purview.azure.com`, or `https://<tenant>-api.purview-service.microsoft.com`
     credential: anything with azure-identity's `get_token(scope)`; None only for `http://127.0.0.1..`
     timeout:    seconds (connect, between two pieces of the answer)
+    throttled:  is told when the service says that it is too much, with the seconds it asks for (`Pace.throttled`)
     Raises SettingsError for an endpoint that cannot be one.
     """
 
@@ -65,9 +66,17 @@ class Catalog:
         attempts: int = 6,
         sleep: Callable[[float], None] = time.sleep,
         scope: str = SCOPE,
+        throttled: Callable[[float | None], None] = lambda _: None,
     ) -> None:
         self._rest = Rest(
-            endpoint, credential, session=session, timeout=timeout, attempts=attempts, sleep=sleep, scope=scope
+            endpoint,
+            credential,
+            session=session,
+            timeout=timeout,
+            attempts=attempts,
+            sleep=sleep,
+            scope=scope,
+            throttled=throttled,
         )
         self.endpoint = self._rest.endpoint
 

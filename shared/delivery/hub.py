@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from shared.azure_errors import hub_error, is_server_busy
+from shared.delivery.pace import Pace
 from shared.errors import BadInput, HubBusy
 from shared.telemetry import get_logger
 
@@ -59,7 +60,7 @@ class Hub:
     """A publisher over an EventHubProducerClient (`shared.azure.Azure.hub_producer`).
 
     attempts, patience: tries and seconds for one batch, whichever ends first. timeout: seconds of one try.
-    sleep: how pauses are made.
+    sleep: how pauses are made. pace: of messages; it slows down when the hub says that it is busy.
     """
 
     def __init__(
@@ -70,8 +71,10 @@ class Hub:
         timeout: float = SEND_SECONDS,
         patience: float = PATIENCE_SECONDS,
         sleep: Callable[[float], None] = time.sleep,
+        pace: Pace | None = None,
     ) -> None:
         self._producer = producer
+        self._pace = pace
         self._attempts = attempts
         self._timeout = timeout
         self._patience = patience
@@ -89,6 +92,8 @@ class Hub:
         count = size = 0
         batches: dict[str, EventDataBatch] = {}
         for message in messages:
+            if self._pace is not None:
+                self._pace.take()
             key = partition_key(message.partition_key)
             event = EventData(message.body)
             if key in batches and not _fits(batches[key], event):
@@ -127,6 +132,8 @@ class Hub:
             try:
                 return act()
             except (EventHubError, OSError) as error:
+                if self._pace is not None and is_server_busy(error):
+                    self._pace.throttled()
                 raise hub_error(error, self._where) from error
 
         return Retrying(

@@ -62,6 +62,7 @@ class Rest:
         attempts: int,
         sleep: Callable[[float], None],
         scope: str,
+        throttled: Callable[[float | None], None] = lambda _: None,
     ) -> None:
         import requests
 
@@ -74,6 +75,7 @@ class Rest:
         self._attempts = attempts
         self._sleep = sleep
         self._scope = scope
+        self._throttled = throttled
         self._token = ""
         self._token_until = 0.0
 
@@ -130,6 +132,8 @@ class Rest:
             code, message = _atlas_error(answer.body)
             busy = _BusyError(f"the catalogue answered {answer.status} {code} {message}".rstrip(), where=where)
             busy.retry_after = _seconds(answer.retry_after)
+            if answer.status == 429 or busy.retry_after is not None:
+                self._throttled(busy.retry_after)
             raise busy
         return answer
 

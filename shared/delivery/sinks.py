@@ -161,9 +161,12 @@ def _by_name(value: Any, by_guid: dict[str, Name]) -> Any:
 
 
 def make_sink(azure: Azure, settings: Settings, catalog: Catalog | None, pace: Pace | None = None) -> Sink:
-    """The hook's Event Hub when one is configured, else REST. Raises SettingsError when there is neither."""
+    """The hook's Event Hub when one is configured, else REST. Raises SettingsError when there is neither.
+
+    pace: of messages for the hub, of operations for REST.
+    """
     if settings.purview.hook is not None:
-        return HubSink(hub.Hub(azure.hub_producer()))
+        return HubSink(hub.Hub(azure.hub_producer(), pace=pace))
     if catalog is not None:
         return RestSink(catalog, pace)
     raise SettingsError(

@@ -108,7 +108,7 @@ class App:
         if not endpoint:
             return None
         if not hasattr(self._mine, "catalog"):
-            self._mine.catalog = Catalog(endpoint, self.azure.catalog_credential())
+            self._mine.catalog = Catalog(endpoint, self.azure.catalog_credential(), throttled=self.pace.throttled)
         found: Catalog = self._mine.catalog
         return found
 
@@ -120,7 +120,13 @@ class App:
         if not endpoint:
             return None
         if not hasattr(self._mine, "asking"):
-            self._mine.asking = Catalog(endpoint, self.azure.catalog_credential(), timeout=(5, 20), attempts=2)
+            self._mine.asking = Catalog(
+                endpoint,
+                self.azure.catalog_credential(),
+                timeout=(5, 20),
+                attempts=2,
+                throttled=self.pace.throttled,
+            )
         found: Catalog = self._mine.asking
         return found
 
@@ -130,8 +136,13 @@ class App:
         return Pace(self.settings.limits.operations_per_second)
 
     @cached_property
+    def message_pace(self) -> Pace:
+        """Of what is sent to the hook's event hub."""
+        return Pace(self.settings.limits.messages_per_second, name="messages")
+
+    @cached_property
     def _hub_sink(self) -> Sink:
-        return make_sink(self.azure, self.settings, None)
+        return make_sink(self.azure, self.settings, None, self.message_pace)
 
     @property
     def sink(self) -> Sink:

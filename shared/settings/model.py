@@ -126,6 +126,8 @@ class Limits(_Strict, frozen=True):
 
     operations_per_second: entities written to and asked of the Data Map; one capacity unit takes 25
                            (https://learn.microsoft.com/purview/concept-elastic-data-map)
+    messages_per_second:   hook messages; one throughput unit of Event Hubs takes 1,000 events or 1 MB a second
+                           (https://learn.microsoft.com/azure/event-hubs/event-hubs-scalability)
     message_bytes:         of one hook message; Event Hubs take 1 MB (256 KB in the Basic tier)
     file_bytes:            of one landing file, as it lies there
     sweep_after_seconds:   a landed file without a receipt is queued again after so long
@@ -134,6 +136,7 @@ class Limits(_Strict, frozen=True):
     """
 
     operations_per_second: Positive = 20
+    messages_per_second: Positive = 1000
     message_bytes: Annotated[int, msgspec.Meta(ge=64_000, le=1_000_000)] = 900_000
     file_bytes: Positive = 1024**3
     sweep_after_seconds: Positive = 15 * 60

@@ -39,6 +39,7 @@ from local.catalogue.store import Entity
 from shared.atlas.messages import Message
 from shared.azure import Azure
 from shared.delivery.catalog import Catalog
+from shared.delivery.pace import Pace
 from shared.errors import HooklineError, LoginRefused
 from shared.pipeline import confirmation, extraction, replaying, scheduling, sweeping, transformation
 from shared.pipeline.app import App
@@ -367,7 +368,7 @@ class World:
         self._app: App | None = None
         self._apps: list[App] = []
         self._patch_clock()
-        for waits in (Catalog, BlobTable):  # retries are made at once
+        for waits in (Catalog, BlobTable, Pace):  # retries are made at once
             monkeypatch.setitem(waits.__init__.__kwdefaults__, "sleep", lambda _: None)  # type: ignore[misc]
         monkeypatch.setitem(connectors.SOURCES, "toy", "tests.support.world:Toy")
 

@@ -208,26 +208,6 @@ def test_rest_goes_on_where_its_time_was_over(rest: World, crm: System, monkeypa
     rest.check()
 
 
-def test_the_pace_of_rest() -> None:
-    from shared.delivery.pace import Pace
-
-    clock, slept = [0.0], []
-
-    def sleep(seconds: float) -> None:
-        slept.append(round(seconds, 3))
-        clock[0] += seconds
-
-    pace = Pace(20, clock=lambda: clock[0], sleep=sleep)
-    for count in (50, 10, 1):
-        pace.take(count)
-    assert slept == [2.5, 0.5]
-    clock[0] += 100
-    pace.take(20)
-    assert slept == [2.5, 0.5], "time that has passed is not saved up"
-    pace.take(1)
-    assert slept == [2.5, 0.5, 1.0]
-
-
 def test_requests_keep_the_pace(rest: World, crm: System, monkeypatch: pytest.MonkeyPatch) -> None:
     from shared.delivery.pace import Pace
 
