@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar, Protocol
 
 import msgspec
 
@@ -27,6 +27,31 @@ from shared.records import Address, Found, Refusal
 
 #: how much of a file `recognises` sees
 HEAD_BYTES = 4096
+#: how many files of a folder are looked at
+MAX_BESIDE = 1000
+
+
+class Folder(Protocol):
+    """The other files in the folder of a file: the connection managers of a package, the catalog of a dbt manifest.
+
+    What was asked for is remembered: when one of these files comes, changes or goes, the file that asked is read again.
+    """
+
+    def find(self, pattern: str) -> list[str]:
+        """Names of the files that match, sorted, at most MAX_BESIDE (shell wildcards; case counts for nothing)."""
+
+    def open(self, name: str) -> BinaryIO | None:
+        """A file of that exact name; None when there is none."""
+
+
+class Alone:
+    """No other file."""
+
+    def find(self, pattern: str) -> list[str]:  # noqa: ARG002
+        return []
+
+    def open(self, name: str) -> BinaryIO | None:  # noqa: ARG002
+        return None
 
 
 class FileContext(msgspec.Struct, frozen=True):
@@ -36,12 +61,14 @@ class FileContext(msgspec.Struct, frozen=True):
     size:      bytes, or -1 when not known
     instances: base address of every configured instance, so that a file can say "this is about crm"
     schemas:   columns of tables that SQL in the file names
+    folder:    the files beside it
     """
 
     path: str
     size: int = -1
     instances: Mapping[str, Address] = {}
     schemas: Schemas = msgspec.field(default_factory=Schemas)
+    folder: Folder = Alone()
 
 
 class Format(abc.ABC):

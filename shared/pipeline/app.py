@@ -23,6 +23,7 @@ from shared.pipeline.known_columns import CatalogueColumns
 from shared.records import Address
 from shared.settings import Instance, Secrets, Settings, convert, load, resolve
 from shared.state import BlobTable
+from shared.state.beside import Beside
 from shared.state.pending import Pending
 from shared.state.receipts import Receipts
 from shared.state.scans import Scans
@@ -183,6 +184,10 @@ class App:
     @cached_property
     def schemas(self) -> SchemaTable:
         return SchemaTable(self.table("schemas"))
+
+    @cached_property
+    def beside(self) -> Beside:
+        return Beside(self.table("beside"))
 
     @cached_property
     def catalogue_columns(self) -> CatalogueColumns:

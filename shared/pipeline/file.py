@@ -23,6 +23,7 @@ from shared.lineage.known import Schemas
 from shared.naming import Name
 from shared.pipeline.app import App, now, rfc3339
 from shared.pipeline.beat import Beat
+from shared.pipeline.beside import LandedFolder
 from shared.pipeline.choosing import Choice
 from shared.pipeline.ground import Known, ground_of
 from shared.pipeline.landing import Part, drop_rejected, open_blob, part_of, put_rejected
@@ -63,6 +64,7 @@ class File:
         self.refused: set[Name] = set()
         self.columns = FileColumns()
         self.schemas = Schemas([self.columns, app.schemas])
+        self.folder = LandedFolder(app, receipt.path)
 
     # ---- everything that is news
 
@@ -76,6 +78,7 @@ class File:
         header = self._own(reading)
         with ExitStack() as held, tempfile.SpooledTemporaryFile(max_size=1 << 20) as refused:
             held.callback(self.columns.close)
+            held.callback(self._note_beside, again=again)
             ground = ground_of(app, header, self.beat, held, again=again)
             assets: list[Asset] | None = [] if header is not None and ground.mode != "truth" else None
             self.chunk, self.sent, self.deleted = len(confirmed.chunks), confirmed.sent, confirmed.deleted
@@ -108,6 +111,11 @@ class File:
                 "the file holds nothing to transform", where=path, fix="see docs/formats for what it may hold"
             )
         return self._counted(reading, header, work, choice.unchanged)
+
+    def _note_beside(self, *, again: bool) -> None:
+        """Also of a file that could not be used: what it lacks may come."""
+        if self.folder.asked or again:
+            self.app.beside.note(self.receipt.path, self.receipt.etag, self.folder.asked)
 
     def _counted(self, reading: Reading, header: Header | None, work: Transform, unchanged: int) -> Receipt:
         seen = self.app.pending.of(self.receipt.path, self.receipt.run)
@@ -176,6 +184,7 @@ class File:
             max_bytes=self.app.settings.limits.file_bytes,
             instances=lambda: self.app.bases,
             schemas=self.schemas,
+            folder=self.folder,
         )
 
     def _own(self, reading: Reading) -> Header | None:

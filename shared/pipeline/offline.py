@@ -22,6 +22,7 @@ from shared.job_file import FORMAT, Header
 from shared.lineage.known import Schemas
 from shared.naming import Name, Naming
 from shared.pipeline.app import App, now, rfc3339
+from shared.pipeline.beside import DiskFolder
 from shared.pipeline.login import logged_in
 from shared.pipeline.parts import PartWriter
 from shared.pipeline.reading import read
@@ -86,6 +87,7 @@ def _closures(
             max_bytes=limits.file_bytes,
             instances=lambda: bases or {},
             schemas=schemas,
+            folder=None if opened is not None else DiskFolder(path),
         )
         result.format = reading.format
         instance = reading.header.instance if reading.header is not None else ""

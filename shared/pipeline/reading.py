@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 import msgspec
 
 from connectors import FORMATS, format_class
-from connectors.format import HEAD_BYTES, FileContext
+from connectors.format import HEAD_BYTES, Alone, FileContext, Folder
 from shared import job_file
 from shared.errors import BadInput
 from shared.job_file import Footer, Header
@@ -44,11 +44,13 @@ def read(
     max_bytes: int,
     instances: Callable[[], Mapping[str, Address]] = dict,
     schemas: Schemas | None = None,
+    folder: Folder | None = None,
 ) -> Reading:
     """Recognise and check a file. `opened` gives a fresh stream; it is called two or three times.
 
     instances: base addresses, asked for only where a file may name one.
     schemas: columns of tables that SQL in it names.
+    folder: the files beside it.
 
     Raises BadInput when nothing of the file can be used.
     """
@@ -80,7 +82,9 @@ def read(
     from connectors.formats.detect import detect
 
     kind = detect(path, head, [format_class(name) for name in FORMATS])
-    context = FileContext(path=path, size=size, instances=instances(), schemas=schemas or Schemas())
+    context = FileContext(
+        path=path, size=size, instances=instances(), schemas=schemas or Schemas(), folder=folder or Alone()
+    )
     return Reading(
         path=path,
         format=kind.name,

@@ -16,6 +16,7 @@ from shared.azure import storage_errors
 from shared.errors import HooklineError, Transient
 from shared.pipeline.answers import Answers
 from shared.pipeline.app import App, log, now, parsed, rfc3339
+from shared.pipeline.beside import changed
 from shared.pipeline.finish import finish_if_done
 from shared.pipeline.landing import plain, put_rejected, version
 from shared.pipeline.replaying import Replay
@@ -37,7 +38,7 @@ def sweep(app: App) -> list[str]:
     """Returns messages for the queue `replays`."""
     _finish(app)
     answers = Answers(app)
-    looks = itertools.chain(answers.look(), _unseen(app, answers.paths), _early(app))
+    looks = itertools.chain(answers.look(), _unseen(app, answers.paths), _early(app), _beside(app))
     found = list(itertools.islice(looks, MAX_REPLAYS))
     trim_daily(app)
     return [msgspec.json.encode(replay).decode() for replay in found]
@@ -92,6 +93,11 @@ def _early(app: App) -> Iterator[Replay]:
             app.schemas.want(wanted.path, wanted.etag, ())
         elif receipt.final:
             yield Replay(path=wanted.path, again=True)
+
+
+def _beside(app: App) -> Iterator[Replay]:
+    """Files that are read together with those beside them, when one of those came, changed or went."""
+    return (Replay(path=path, again=True) for path in changed(app))
 
 
 def _look(app: App, path: str, etag: str, limit: dt.datetime, waiting: set[str]) -> tuple[Replay | None, bool]:
