@@ -61,6 +61,8 @@ class Stack(AbstractContextManager["Stack"]):
         self.environ: dict[str, str] = {}
         self.url = ""
         self.app_url = ""
+        #: the port where the Event Hubs stand-in takes commands (local/event_hubs/faults.py)
+        self.hub_control = 0
         self._ports = port, app_port
         self._waits = WAITS if waits is None else waits
         self._try_again = try_again
@@ -90,9 +92,10 @@ class Stack(AbstractContextManager["Stack"]):
         azurite.ensure_installed(home, self._progress)
         self._progress("starting Event Hubs stand-in, storage (Azurite)")
         of_hubs = ["--hub", f"{HOOK}:4", "--hub", f"{NOTIFICATIONS}:2", "--consumer-group", "hookline"]
-        hubs = self._part("event_hubs", "--port", "0", *of_hubs, "--data", str(self.folder / "hubs"))
+        hubs = self._part("event_hubs", "--port", "0", *of_hubs, "--control", "--data", str(self.folder / "hubs"))
         self._azurite = azurite.start((0, 0, 0), home, location=storage)
-        connection = str(hubs.ready()["connection_string"])
+        said = hubs.ready()
+        connection, self.hub_control = str(said["connection_string"]), int(said["control"])
         self._progress("starting catalogue, function app (Microsoft's azure-functions-runtime)")
         of_catalogue = ["--hub-connection", connection, "--hook", HOOK, "--notifications", NOTIFICATIONS]
         port, app_port = self._ports
@@ -100,10 +103,18 @@ class Stack(AbstractContextManager["Stack"]):
             "catalogue", "--port", str(port), *of_catalogue, "--data", str(self.folder / "catalogue")
         )
         self.url = str(catalogue.ready()["url"])
-        self.environ = {
+        self.environ = self.app_settings(self._azurite.connection_string, connection)
+        self._settings = self.folder / "app.settings.json"
+        self._settings.write_text(json.dumps(self.environ, indent=1), "utf-8")
+        self.start_app(app_port)
+        (self.folder / SETTINGS).write_text(json.dumps(self.environ, indent=1), "utf-8")
+
+    def app_settings(self, storage: str, connection: str) -> dict[str, str]:
+        """What the app is told of where everything is. storage, connection: of Azurite and of the hubs."""
+        return {
             "HOOKLINE_CONFIG": str(self._derived_config()),
-            "HooklineStorage": self._azurite.connection_string,
-            "AzureWebJobsStorage": self._azurite.connection_string,
+            "HooklineStorage": storage,
+            "AzureWebJobsStorage": storage,
             "PurviewHook": connection,
             "HooklineNotifications": connection,
             "HOOKLINE_NOTIFICATIONS_HUB": NOTIFICATIONS,
@@ -111,10 +122,6 @@ class Stack(AbstractContextManager["Stack"]):
             "HOOKLINE_SWEEP": SWEEP,
             VISIBILITY: self._try_again,
         }
-        self._settings = self.folder / "app.settings.json"
-        self._settings.write_text(json.dumps(self.environ, indent=1), "utf-8")
-        self.start_app(app_port)
-        (self.folder / SETTINGS).write_text(json.dumps(self.environ, indent=1), "utf-8")
 
     def _part(self, name: str, *arguments: str) -> Part:
         part = Part(f"local.{name}", list(arguments), self.folder / "logs")
@@ -124,16 +131,16 @@ class Stack(AbstractContextManager["Stack"]):
     def _derived_config(self) -> Path:
         """The user's hookline.yaml, with Purview replaced by the local catalogue and short waits."""
         document = yaml.safe_load(self.config.read_text("utf-8")) or {}
-        document["purview"] = {
-            "endpoint": self.url,
-            "auth": "none",
-            "hook": {"hub": HOOK},
-        }
+        document["purview"] = self.purview()
         document["limits"] = {**(document.get("limits") or {}), **self._waits}
         target = self.folder / "hookline.yaml"
         target.touch(mode=0o600)  # a password may stand in it, as in the user's
         target.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
         return target
+
+    def purview(self) -> dict[str, Any]:
+        """The section `purview` of the settings."""
+        return {"endpoint": self.url, "auth": "none", "hook": {"hub": HOOK}}
 
     def start_app(self, port: int = 0) -> None:
         """Start the function app; again, after `kill_app`."""

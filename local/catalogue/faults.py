@@ -1,4 +1,8 @@
-"""Faults on purpose, for tests of the product: lost hook messages, and a REST API that is busy."""
+"""Faults on purpose, for tests of the product: lost hook messages, and a REST API that is busy.
+
+POST /local/faults sets the simple ones; /local/http-faults everything that local/faults/http.py knows, where `half`
+means that the first half of a bulk is carried out, as by a server that commits in pieces and fails between two.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,12 @@ import random
 import threading
 
 import msgspec
+from starlette.types import Scope
+
+from local.faults.http import HttpFault, HttpFaults
+
+#: what stands in for Purview; the pages for people and /local are spared
+_PURVIEW = r"^/(datamap|catalog|api|account|collections)"
 
 
 class Faults(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
@@ -32,22 +42,42 @@ class Injector:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.http = HttpFaults()
         self.set(Faults())
 
     def set(self, faults: Faults) -> None:
         with self._lock:
             self.faults = faults
             self._random = random.Random(faults.seed)  # noqa: S311 - reproducible on purpose
+        asked = faults.rest_status and faults.rest_requests
+        busy = HttpFault(
+            "answer",
+            status=faults.rest_status or 503,
+            retry_after=faults.retry_after,
+            times=max(faults.rest_requests, 1),
+            path=_PURVIEW,
+        )
+        self.http.set([busy] if asked else [])
 
     def drops(self) -> bool:
         """Whether the next hook message vanishes."""
         with self._lock:
             return self.faults.drop_percent > 0 and self._random.random() * 100 < self.faults.drop_percent
 
-    def answer(self) -> tuple[int, int] | None:
-        """(status, retry after) for the next REST call, None when it is served."""
-        with self._lock:
-            if self.faults.rest_requests <= 0 or not self.faults.rest_status:
-                return None
-            self.faults.rest_requests -= 1
-            return self.faults.rest_status, self.faults.retry_after
+
+async def half(_: Scope, body: bytes) -> bytes:
+    """The first half of the entities of a bulk."""
+    try:
+        document = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return body
+    entities = document.get("entities") if isinstance(document, dict) else None
+    if not isinstance(entities, list):
+        return body
+    return msgspec.json.encode({**document, "entities": entities[: len(entities) // 2]})
+
+
+def words(status: int, code: str) -> tuple[str, bytes]:
+    """The body of an injected error, as the gateway before Purview words its own."""
+    error = {"error": {"code": code or str(status), "message": "injected"}}
+    return "application/json", msgspec.json.encode(error)

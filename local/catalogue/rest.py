@@ -23,6 +23,7 @@ from local.catalogue.errors import AtlasError, bad_request, unknown_name, unknow
 from local.catalogue.faults import Faults, Injector
 from local.catalogue.store import Entity
 from local.catalogue.typedefs import CATEGORIES
+from local.faults.control import fault_routes
 
 PREFIXES = ("/datamap/api", "/catalog/api", "/api")
 MAX_BODY = 32 * 1024 * 1024
@@ -215,14 +216,10 @@ async def _body(request: Request) -> Json:
         raise bad_request(f"the body is no JSON: {error}") from None
 
 
-def _endpoint(api: Api, call: Call, *, faulty: bool) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(api: Api, call: Call) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
             body = await _body(request)
-            fault = api.faults.answer() if faulty else None
-            if fault is not None:
-                headers = {"Retry-After": str(fault[1])} if fault[1] else None
-                return answered({"error": {"code": str(fault[0]), "message": "injected"}}, fault[0], headers)
             return answered(await run_in_threadpool(functools.partial(call, api, request, body)))
         except AtlasError as error:
             return answered(error.body(), error.status)
@@ -266,9 +263,10 @@ _ACCOUNT: tuple[tuple[str, str, Call], ...] = (
 
 
 def routes(api: Api) -> list[Route]:
-    """All calls; faults apply to what stands in for Purview, not to /local."""
-    table = [(method, prefix + path, call, True) for prefix in PREFIXES for method, path, call in _PURVIEW]
-    table += [(method, f"{prefix}/atlas/v2{path}", call, True) for prefix in PREFIXES for method, path, call in _ATLAS]
-    table += [(method, prefix + path, call, True) for prefix in ("", "/account") for method, path, call in _ACCOUNT]
-    table += [(method, path, call, False) for method, path, call in _LOCAL]
-    return [Route(path, _endpoint(api, call, faulty=faulty), methods=[method]) for method, path, call, faulty in table]
+    """All calls."""
+    table = [(method, prefix + path, call) for prefix in PREFIXES for method, path, call in _PURVIEW]
+    table += [(method, f"{prefix}/atlas/v2{path}", call) for prefix in PREFIXES for method, path, call in _ATLAS]
+    table += [(method, prefix + path, call) for prefix in ("", "/account") for method, path, call in _ACCOUNT]
+    table += _LOCAL
+    found = [Route(path, _endpoint(api, call), methods=[method]) for method, path, call in table]
+    return [*found, *fault_routes(api.faults.http)]

@@ -19,8 +19,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from local.catalogue import pages, rest
 from local.catalogue.catalogue import Catalogue
 from local.catalogue.consumer import HookConsumer, Notifier
-from local.catalogue.faults import Injector
+from local.catalogue.faults import Injector, half, words
 from local.catalogue.store import Store
+from local.faults.http import FaultyHttp
 from local.serving import serving
 
 HOST = "127.0.0.1"
@@ -39,7 +40,10 @@ def application(catalogue: Catalogue, faults: Injector) -> Starlette:
     """Only names of this machine are answered, so that a web page elsewhere cannot reach it by DNS rebinding."""
     return Starlette(
         routes=[*rest.routes(rest.Api(catalogue, faults)), *pages.routes(catalogue)],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
+            Middleware(FaultyHttp, faults.http, before={"half": half}, words=words),
+        ],
     )
 
 

@@ -1,6 +1,7 @@
 """`python -m local.event_hubs`: prints `{"port": ..., "connection_string": ...}` when ready, then obeys faults.obey.
 
-Stops on SIGTERM and SIGINT. Standard input may be closed at any time; that only ends the control of faults.
+Stops on SIGTERM and SIGINT. Standard input may be closed at any time; that only ends the control of faults from there.
+With `--control` it can be controlled over TCP as well, at the loopback port `control` of what is printed.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socketserver
 import sys
 import threading
 from pathlib import Path
@@ -42,6 +44,7 @@ def _hub(_context: click.Context, _option: click.Parameter, values: tuple[str, .
 @click.option("--memory", is_flag=True, help="Keep the events in memory.")
 @click.option("--retention", type=click.IntRange(min=1), help="Bytes of events kept per partition.")
 @click.option("--key", default=KEY, help="The shared access key clients sign with.")
+@click.option("--control", is_flag=True, help="Take commands over TCP, too.")
 def main(
     port: int,
     hubs: dict[str, int],
@@ -50,6 +53,7 @@ def main(
     memory: bool,
     retention: int | None,
     key: str,
+    control: bool,
 ) -> None:
     """Run an Event Hubs stand-in on 127.0.0.1."""
     if (data is None) != memory:
@@ -66,7 +70,9 @@ def main(
     except HooklineError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    ready = {"port": server.port, "connection_string": server.connection_string()}
+    ready: dict[str, object] = {"port": server.port, "connection_string": server.connection_string()}
+    if control:
+        ready["control"] = _listen(server)
     _write(msgspec.json.encode(ready) + b"\n")
     threading.Thread(target=_control, args=(server,), name="control", daemon=True).start()
     while not stop.wait(timeout=1):  # in turns, so that Windows delivers its Ctrl-C
@@ -85,6 +91,20 @@ def _read() -> bytes:
     except OSError as error:
         logging.info("standard input cannot be read (%s): no more faults from there", error)
         return b""
+
+
+def _listen(server: EventHubs) -> int:
+    """Obey lines over TCP, in threads that end with the process; returns the port."""
+
+    class Commands(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for line in iter(lambda: self.rfile.readline(_MAX_LINE), b""):
+                self.wfile.write(obey(line, server))
+
+    listener = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Commands)
+    listener.daemon_threads = True
+    threading.Thread(target=listener.serve_forever, name="control-tcp", daemon=True).start()
+    return int(listener.server_address[1])
 
 
 def _control(server: EventHubs) -> None:

@@ -15,7 +15,7 @@ when they are to be given an event. It ends after `times` hits or `seconds`, whi
 stays until `clear()`. Of several faults the one added first wins.
 
 In process: `server.faults.add(Fault("busy", seconds=60))`. Of a process: one JSON object per line on its standard
-input, one line of JSON back on its standard output:
+input, one line of JSON back on its standard output; or the same over TCP, where it was started with `--control`:
 
     {"add": {"kind": "busy", "hub": "purview-hook", "seconds": 60}}     {"ok": true}
     {"clear": true}                                                     {"ok": true}
@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from typing import Annotated, Literal, Protocol
 
 import msgspec
@@ -86,12 +87,16 @@ class _Active:
 
 
 class Faults:
-    """The faults in force; safe to use from any thread."""
+    """The faults in force, and how often each kind has struck; safe to use from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._active: list[_Active] = []
-        self.hits = 0
+        self.by_kind: Counter[str] = Counter()
+
+    @property
+    def hits(self) -> int:
+        return self.by_kind.total()
 
     def add(self, fault: Fault) -> None:
         with self._lock:
@@ -112,7 +117,7 @@ class Faults:
                 if fault.at == at and fault.hub.lower() in ("", hub.lower()) and (not kinds or fault.kind in kinds):
                     if active.left is not None:
                         active.left -= 1
-                    self.hits += 1
+                    self.by_kind[fault.kind] += 1
                     return fault
         return None
 

@@ -135,14 +135,15 @@ class EventHubs:
         )
 
     def stats(self) -> dict[str, float]:
-        """Counts since the start, and this process's CPU seconds."""
+        """Counts since the start, and this process's CPU seconds; hits of faults also by kind, `fault_hits.busy`."""
 
         async def read() -> dict[str, float]:
             assert self._namespace is not None
             names = ("connections", "refused_connections", "messages", "events", "bytes")
             return {name: self._namespace.counts[name] for name in names}
 
-        return {**self._call(read()), "fault_hits": self.faults.hits, "cpu_seconds": time.process_time()}
+        hits = {f"fault_hits.{kind}": count for kind, count in self.faults.by_kind.items()}
+        return {**self._call(read()), "fault_hits": self.faults.hits, **hits, "cpu_seconds": time.process_time()}
 
     def events(self, hub: str) -> list[Stored]:
         """Everything that is kept of a hub, partition by partition."""

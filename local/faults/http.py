@@ -137,7 +137,7 @@ class FaultyHttp:
         self._spare = spare
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = _target(scope) if scope["type"] == "http" else ""
+        path = target_of(scope) if scope["type"] == "http" else ""
         if not path or path.startswith(self._spare):
             await self._app(scope, receive, send)
             return
@@ -146,7 +146,7 @@ class FaultyHttp:
         if fault is None:
             await self._app(scope, receive, send)
             return
-        body = await _body(receive)
+        body = await body_of(receive)
         if fault.kind in self._before:
             body = await self._before[fault.kind](scope, body)
         answer: list[Message] = []
@@ -178,13 +178,15 @@ class FaultyHttp:
         await send({"type": "http.response.body", "body": body})
 
 
-def _target(scope: Scope) -> str:
+def target_of(scope: Scope) -> str:
+    """`path?query` as it was asked for, escapes included."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode()
     query: bytes = scope["query_string"]
     return (raw + b"?" + query if query else raw).decode("latin-1")
 
 
-async def _body(receive: Receive) -> bytes:
+async def body_of(receive: Receive) -> bytes:
+    """The whole body of a request."""
     received = bytearray()
     while True:
         message = await receive()

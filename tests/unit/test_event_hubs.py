@@ -480,7 +480,7 @@ class Process:
 
 def test_the_process_loses_nothing_when_it_is_killed(tmp_path: Path) -> None:
     arguments = ("--port", "0", "--hub", "purview-hook:1", "--consumer-group", "catalogue", "--data", str(tmp_path))
-    process = Process(*arguments)
+    process = Process(*arguments, "--control")
     try:
         ready = process.line()
         assert ready["connection_string"].startswith(f"Endpoint=sb://127.0.0.1:{ready['port']};")
@@ -496,7 +496,13 @@ def test_the_process_loses_nothing_when_it_is_killed(tmp_path: Path) -> None:
         assert "truncated" in process.ask("{")["error"]
         assert process.ask('{"clear": true}') == {"ok": True}
         stats = process.ask('{"stats": true}')
-        assert (stats["events"], stats["fault_hits"]) == (3, 2)
+        assert (stats["events"], stats["fault_hits"], stats["fault_hits.busy"]) == (3, 2, 2)
+        with socket.create_connection(("127.0.0.1", ready["control"]), timeout=5) as control:
+            control.sendall(b'{"clear": true}\n{"stats": true}\n')
+            told = control.makefile("rb")
+            assert json.loads(told.readline()) == {"ok": True}
+            assert json.loads(told.readline())["fault_hits"] == 2
+            told.close()
     finally:
         process.end(signal.SIGKILL)
     process = Process(*arguments)
