@@ -132,14 +132,15 @@ class Entities:
             self._besides[spelled] = beside
         path = address.path
         attributes: dict[str, Any] = {
-            "name": path[-1] if path else address.host,
+            "name": path[-1] if path else self.naming.host(address),
             "qualifiedName": name.qualified_name,
         }
         if beside.fixed:
             attributes |= beside.fixed
         if beside.varying:
             for attribute, template in beside.varying.items():
-                attributes[attribute] = template.format(platform=address.platform, host=address.host, name=address.name)
+                known = {"platform": address.platform, "host": self.naming.host(address), "name": attributes["name"]}
+                attributes[attribute] = template.format(**known)
         top: Entity = {"typeName": name.type_name, "guid": guid(name), "attributes": attributes}
         if beside.related is not None:
             top["relationshipAttributes"] = beside.related
@@ -158,7 +159,7 @@ class Entities:
         level = spelled.level
         if level is None:
             raise NameRefused(f"{address} has no entity of its own")
-        known = {"platform": address.platform, "host": address.host}
+        known = {"platform": address.platform, "host": self.naming.host(address)}
         varying = {attribute: template for attribute, template in level.required.items() if "{name}" in template}
         fixed = {a: template.format(**known) for a, template in level.required.items() if a not in varying}
         above = spelled.parent if level.parent_attribute else None

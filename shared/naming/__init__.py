@@ -20,6 +20,7 @@ import msgspec
 
 from shared.naming.level import Level, Name, NameRefused
 from shared.naming.normalise import normalise, normalises
+from shared.naming.platforms.base import meant
 from shared.naming.spelling import MAX_BYTES, checked, fits, shown
 from shared.naming.system import Spelled, Systems
 from shared.records import Address
@@ -39,15 +40,20 @@ class Naming:
                platform; `own` Hookline's types for everything.
     overrides: `<platform>.<address type>` -> template of the qualified name, with {host}, {platform} and the parts of
                the path {0}, {1} ..: `{"postgresql.table": "postgresql://servers/{host}/dbs/{0}/schemas/{1}/tables/{2}"}`
+    aliases:   other names of hosts, in lower case -> the host as scanned (`aliases:` in hookline.yaml).
 
     Raises SettingsError for an override that cannot be right. The methods raise NameRefused for an address that cannot
     be named: parts missing or too many, empty, control characters, a name beyond 4 KB.
     """
 
     def __init__(
-        self, types: Literal["native", "rdbms", "own"] = "native", overrides: Mapping[str, str] | None = None
+        self,
+        types: Literal["native", "rdbms", "own"] = "native",
+        overrides: Mapping[str, str] | None = None,
+        aliases: Mapping[str, str] | None = None,
     ) -> None:
-        self._systems = Systems(types, overrides or {})
+        self._aliases = aliases or {}
+        self._systems = Systems(types, overrides or {}, self._aliases)
         self._spelled: dict[tuple[str, str, str, tuple[str, ...]], Spelled] = {}
         self._columns: tuple[Address, str, str, str, Spelled] | None = None
 
@@ -87,6 +93,15 @@ class Naming:
                 self._spelled.clear()
             self._spelled[beside] = spelled
         return spelled
+
+    def host(self, address: Address) -> str:
+        """The host as its source spells it, or the one that it is an alias of."""
+        return meant(address.host, self._aliases) if self._aliases else address.host
+
+    def system(self, address: Address) -> tuple[str, str]:
+        """Platform and host in their one spelling: the same for all addresses of one server, aliases included."""
+        system = self._systems.at(address)
+        return system.name, system.host
 
     def level(self, address: Address) -> Level | None:
         """What the address type is in Purview; None for a part of the path that has no entity of its own.

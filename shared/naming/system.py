@@ -18,7 +18,7 @@ from shared.naming import own, platforms, spelling
 from shared.naming.level import Level, Levels, NameRefused
 from shared.naming.normalise import normalise, normalises
 from shared.naming.platforms import rdbms
-from shared.naming.platforms.base import Platform
+from shared.naming.platforms.base import Platform, meant
 from shared.naming.spelling import MAX_BYTES, Escape, Template, checked, shown
 from shared.records import Address
 
@@ -72,15 +72,16 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Systems:
-    """All systems of one naming: `types` and `overrides` as `Naming` takes them."""
+    """All systems of one naming: `types`, `overrides` and `aliases` as `Naming` takes them."""
 
-    def __init__(self, types: str, overrides: Mapping[str, str]) -> None:
+    def __init__(self, types: str, overrides: Mapping[str, str], aliases: Mapping[str, str]) -> None:
         if types not in TYPES:
             near = get_close_matches(types, TYPES, 1)
             raise SettingsError(
                 f"types: {types!r} is none of {', '.join(TYPES)}", fix=f"did you mean {near[0]!r}?" if near else ""
             )
         self._types = types
+        self._aliases = aliases
         self._known: dict[tuple[str, str], System] = {}
         self._overrides: dict[tuple[str, str], str] = {}
         for key, template in overrides.items():
@@ -146,6 +147,8 @@ class Systems:
                 f"the host of an address on {name[:80]} holds a user and a password, which must not reach a name",
                 fix="give the host and port only",
             )
+        if self._aliases:
+            host = meant(host, self._aliases)
         platform = platforms.find(name)
         if platform is None:
             levels = self._overridden(name, None, {})

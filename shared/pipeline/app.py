@@ -214,7 +214,8 @@ class App:
         known = self._namings.get(instance)
         if known is None:
             settings = self.settings.instances.get(instance)
-            known = Naming(settings.types, settings.names) if settings is not None else Naming()
+            aliases = self.settings.aliases
+            known = Naming(settings.types, settings.names, aliases) if settings else Naming(aliases=aliases)
             self._namings[instance] = known
         return known
 

@@ -27,7 +27,7 @@ from shared.pipeline.login import logged_in
 from shared.pipeline.parts import PartWriter
 from shared.pipeline.reading import read
 from shared.records import Address, Cursor, Refusal
-from shared.settings import Limits, Settings
+from shared.settings import Instance, Limits, Settings
 from shared.state.scans import new_scan_id
 
 
@@ -93,7 +93,7 @@ def _closures(
         instance = reading.header.instance if reading.header is not None else ""
         configured = settings.instances.get(instance) if settings is not None else None
         work = Transform(
-            Naming(configured.types, configured.names) if configured is not None else Naming(),
+            _naming(settings, configured),
             Rules(TypeRegistry.bundled()),
             known=Nothing(),
             options=Options(
@@ -121,6 +121,11 @@ def _closures(
     except OSError as error:
         result.refused += 1
         yield Refusal(place=str(path), rule="file", reason=error.strerror or str(error), fix="check the path")
+
+
+def _naming(settings: Settings | None, instance: Instance | None) -> Naming:
+    aliases = settings.aliases if settings is not None else {}
+    return Naming(instance.types, instance.names, aliases) if instance is not None else Naming(aliases=aliases)
 
 
 def messages(

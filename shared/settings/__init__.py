@@ -18,6 +18,7 @@ import msgspec
 
 from shared.errors import SettingsError
 from shared.settings import document, schedule
+from shared.settings.aliases import read_aliases
 from shared.settings.convert import convert, convert_all, nearest
 from shared.settings.document import Place
 from shared.settings.model import (
@@ -69,12 +70,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     instances: the usable ones by name (also those with `enabled: false`); places: where each stands in the file.
     disabled:  the others, with the first error of each; problems: every error.
+    aliases:   other names of hosts, in lower case -> the host as scanned.
     """
 
     purview: Purview = Purview()
     secrets: KeyVault = KeyVault()
     limits: Limits = Limits()
     receipts: ReceiptSettings = ReceiptSettings()
+    aliases: dict[str, str] = {}
     instances: dict[str, Instance] = {}
     disabled: dict[str, SettingsError] = {}
     problems: list[SettingsError] = []
@@ -115,8 +118,8 @@ def from_mapping(
 ) -> Settings:
     """As `load`, from an already parsed file."""
     for key in raw:
-        if key not in _SECTIONS and key != "instances":
-            names = (*_SECTIONS, "instances")
+        names = (*_SECTIONS, "aliases", "instances")
+        if key not in names:
             fix = f"{nearest(key, names)}there are: {', '.join(names)}"
             raise SettingsError(f"unknown key `{key}`", where=str(place.at(key)), fix=fix)
     environment = Secrets(None, environ)
@@ -126,6 +129,8 @@ def from_mapping(
         raise SettingsError(
             "no Purview account is configured", where=str(place.at("purview")), fix="add `purview: {account: <name>}`"
         )
+    here = place.at("aliases")
+    aliases = read_aliases(resolve(raw.get("aliases"), environment, here), here)
     instances = raw.get("instances") or {}
     if not isinstance(instances, Mapping):
         raise SettingsError(
@@ -133,7 +138,8 @@ def from_mapping(
             where=str(place.at("instances")),
             fix="see hookline.example.yaml",
         )
-    settings = Settings(**sections, instances={}, disabled={}, problems=[], places={})  # type: ignore[arg-type]
+    made = Settings(aliases=aliases, instances={}, disabled={}, problems=[], places={})
+    settings = msgspec.structs.replace(made, **sections)
     for name, block in instances.items():
         here = place.at("instances", name)
         problems: list[SettingsError] = []

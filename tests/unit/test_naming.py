@@ -501,3 +501,35 @@ def test_unknown_openlineage_datasets_never_coincide(one: Any, other: Any) -> No
     assume(not any(":" in text or "@" in text for text in (one[0], other[0])))
     first, second = (openlineage.address(f"acme://{host}", name) for host, name in (one, other))
     assert Naming().name(first) != Naming().name(second)
+
+
+# ---- aliases of hosts
+
+
+@pytest.mark.parametrize(
+    ("host", "written"),
+    [
+        ("crm-db.internal", "crm.contoso.com:5432"),
+        ("CRM-DB.Internal", "crm.contoso.com:5432"),
+        ("crm-db.internal:6000", "crm.contoso.com:6000"),
+        ("10.1.2.3:5432", "crm.contoso.com:5432"),
+        ("10.1.2.3:7777", "crm.contoso.com:9000"),
+        ("10.1.2.3:1", "10.1.2.3:1"),
+        ("other", "other:5432"),
+    ],
+)
+def test_an_alias_of_a_host(host: str, written: str) -> None:
+    aliases = {
+        "crm-db.internal": "crm.contoso.com",
+        "10.1.2.3:5432": "crm.contoso.com",
+        "10.1.2.3:7777": "crm.contoso.com:9000",
+    }
+    server = Address("postgresql", host, (), "server")
+    naming = Naming(aliases=aliases)
+    table = server.at("crm", "public", "orders")
+    assert naming.name(table).qualified_name.split("/")[3] == written
+    assert naming.column(table, "id").qualified_name.split("/")[3] == written
+    assert naming.name(server).qualified_name == f"postgresql://servers/{written}"
+    assert naming.system(table) == ("postgresql", written)
+    own = Naming("own", aliases=aliases).name(table).qualified_name
+    assert own == f"hookline://postgresql/{written}/crm/public/orders"

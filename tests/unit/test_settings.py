@@ -113,6 +113,16 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings.purview.hook is None
 
 
+def test_aliases_are_followed_to_their_end_and_case_does_not_count(tmp_path: Path) -> None:
+    text = MINIMAL + "aliases: {CRM-db: crm.internal, Crm.Internal: crm.contoso.com, '10.1.2.3:5432': CRM-DB}\n"
+    assert load(write(tmp_path, text), {}).aliases == {
+        "crm-db": "crm.contoso.com",
+        "crm.internal": "crm.contoso.com",
+        "10.1.2.3:5432": "crm.contoso.com",
+    }
+    assert load(write(tmp_path, MINIMAL), {}).aliases == {}
+
+
 def test_a_wrong_instance_leaves_the_others(tmp_path: Path) -> None:
     text = MINIMAL + "instances:\n  bad: {connector: x, tipes: own, delete_limit: 7}\n  good: {connector: y}\n"
     settings = load(write(tmp_path, text), {})

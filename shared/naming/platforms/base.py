@@ -74,3 +74,17 @@ def without_port(host: str, default: int) -> str:
     """The host without a port that says nothing."""
     name, digits = port(host)
     return name if digits == str(default) else host
+
+
+def meant(host: str, aliases: Mapping[str, str]) -> str:
+    """The host that is scanned under this name. aliases: in lower case, each with a port or for every port.
+
+    The port stays where the alias says nothing of it.
+    """
+    found = aliases.get(host.lower())
+    if found is None:
+        name, digits = port(host)
+        found = aliases.get(name.lower()) if digits else None
+        if found is not None and not port(found)[1]:
+            found = f"{found}:{digits}"
+    return host if found is None else found
