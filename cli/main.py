@@ -28,7 +28,7 @@ COMMANDS = {
     "publish": "cli.publish",
     "scan": "cli.online",
     "status": "cli.online",
-    "rejected": "cli.online",
+    "rejected": "cli.rejected",
     "replay": "cli.online",
     "approve": "cli.deleting",
     "retire": "cli.deleting",

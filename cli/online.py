@@ -1,18 +1,19 @@
-"""`scan`, `status`, `rejected` and `replay`: against the storage of a running app, local or in Azure."""
+"""`scan`, `status` and `replay`: against the storage of a running app, local or in Azure."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 import msgspec
 from rich.markup import escape
 
 from cli.context import about, app_for
-from cli.output import err, out, plural
-from cli.report import rejections, show_status
-from shared.records import Refusal
+from cli.output import err, plural, write_json
+from cli.report import show_status
+from cli.story import show_story
+from shared.state.receipts import State
 
 
 @click.command(short_help="Scan an instance now.")
@@ -36,53 +37,41 @@ def scan(config: Path | None, instance: str, full: bool) -> None:
 
 
 @click.command(short_help="What was sent, what arrived, and why not.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.argument("what", required=False, metavar="[PATH|SCAN|INSTANCE]")
+@click.option("--json", "as_json", is_flag=True, help="As JSON: docs/guide/status.md says what it holds.")
 @click.option(
     "--files",
     metavar="N",
     type=click.IntRange(0),
     default=20,
     show_default=True,
-    help="How many files to show, newest last.",
+    help="How many files to show, newest last (with --json first).",
 )
+@click.option("--before", metavar="PLACE", default="", help="Only files before this one: `next` of the page before.")
+@click.option("--state", type=click.Choice(get_args(State)), help="Only files in this state.")
 @click.pass_obj
-def status(config: Path | None, as_json: bool, files: int) -> None:
-    """What was sent, what arrived, and why something did not."""
+def status(config: Path | None, what: str | None, as_json: bool, files: int, before: str, state: str | None) -> None:
+    """What was sent, what arrived, and why something did not.
+
+    With the path of a landed file, the id of a scan or the name of an instance: its whole story.
+    """
+    from shared.pipeline.files import Wanted
     from shared.pipeline.overview import status as status_of
+    from shared.pipeline.story import story
 
-    found = status_of(app_for(config))
+    app = app_for(config)
+    if what is not None:
+        told = story(app, what)
+        if as_json:
+            write_json(told)
+        else:
+            show_story(told)
+        return
+    found = status_of(app, Wanted(most=files, before=before, state=state or ""))
     if as_json:
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        write_json(found)
         return
-    show_status(found, files)
-
-
-@click.command(short_help="What was refused, why, and what to do.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@click.pass_obj
-def rejected(config: Path | None, as_json: bool) -> None:
-    """What was refused, grouped by reason, with the place and the fix."""
-    found = rejections(app_for(config))
-    if as_json:
-        for path, item in found:
-            line = {"file": path, **msgspec.to_builtins(item)}
-            sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
-        return
-    if not found:
-        out.print("nothing was refused")
-        return
-    by_rule: dict[str, list[tuple[str, Refusal]]] = {}
-    for path, item in found:
-        by_rule.setdefault(item.rule, []).append((path, item))
-    for rule, items in sorted(by_rule.items(), key=lambda pair: -len(pair[1])):
-        out.print(f"[bold]{escape(rule)}[/bold]  {len(items):,}")
-        for path, item in items[:3]:
-            place = "" if item.place == path else f", {escape(item.place)}"
-            out.print(f"  {escape(path)}{place}: {escape(item.reason)}")
-            if item.fix:
-                out.print(f"    [dim]fix: {escape(item.fix)}[/dim]")
-        if len(items) > 3:
-            out.print(f"  [dim]... and {len(items) - 3:,} more (--json shows all)[/dim]")
+    show_status(found)
 
 
 @click.command(short_help="Run landed files again.")

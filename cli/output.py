@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
@@ -42,6 +43,11 @@ def refusal(path: str, refused: Refusal, console: Console = err) -> None:
     console.print(f"[red]refused[/red] {escape(path)}{place} ({escape(refused.rule)}): {escape(refused.reason)}")
     if refused.fix:
         console.print(f"  [bold]fix:[/bold] {escape(refused.fix)}")
+
+
+def write_json(value: object) -> None:
+    """One JSON value and a line feed on stdout."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
 def step(text: str) -> None:

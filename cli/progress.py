@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from cli.output import brief, err, plural
-from cli.report import rejections
+from shared.pipeline.refusals import refused_of
 from shared.state.receipts import Receipt
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Progress:
         colour = "yellow" if receipt.state == "partly rejected" else "red"
         what = f"{receipt.refused:,} refused, {_sent(receipt)}" if receipt.records else "refused as a whole"
         _line("rejected" if receipt.refused else receipt.state, f"{name}: {what}", colour)
-        refusals = rejections(self._app, path)
+        refusals = list(refused_of(self._app, path))
         for _, item in refusals[:MOST]:
             place = "" if item.place == path else f"{escape(item.place)}: "
             err.print(f"             {place}{escape(item.reason)}")

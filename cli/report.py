@@ -9,12 +9,12 @@ import msgspec
 from rich.markup import escape
 
 from cli.output import ago, brief, out, plural, refusal, show_table
-from shared.records import Refusal
 
 if TYPE_CHECKING:
     from shared.pipeline.app import App
-    from shared.pipeline.overview import Status
+    from shared.pipeline.overview import InstanceStatus, Status
     from shared.state.receipts import Receipt
+    from shared.state.scans import Scan
 
 COLOURS = {
     "finished": "green",
@@ -25,7 +25,24 @@ COLOURS = {
     "failed": "red",
     "disabled": "red",
     "gone": "yellow",
+    "overdue": "yellow",
+    "not configured": "yellow",
 }
+SCAN_COLUMNS = [
+    "instance",
+    "~scope",
+    "state",
+    "#records",
+    "#files",
+    "#new",
+    "#changed",
+    "#unchanged",
+    "#deleted",
+    "#held",
+    "#refused",
+    "#s",
+    "#when",
+]
 UNKNOWN_FIX = "scan their source: scripts are read again then, views with their next scan"
 #: refusals that a report shows; `./hookline rejected` and --report have them all
 MOST_REFUSALS = 20
@@ -44,58 +61,75 @@ class Report(msgspec.Struct, kw_only=True):
     status: Status
 
 
-def _state(state: str) -> str:
+def coloured(state: str) -> str:
+    """A state in the colour that it has everywhere."""
     colour = COLOURS.get(state, "cyan")
     return f"[{colour}]{state}[/{colour}]"
 
 
-def show_status(found: Status, files: int, *, when: bool = True) -> None:
-    """Instances and the last `files` files, with the reasons below each table."""
-    columns = ["instance", "~scope", "state", "#records", "#files", "#deleted", "#held", "#s", "#when"]
+def show_status(found: Status, *, when: bool = True) -> None:
+    """Instances and files, the newest last, with the reasons below each table."""
+    if found.instances:
+        show_instances(found.instances, when=when)
+    if found.files:
+        if found.instances:
+            out.print()
+        show_files(found.files[::-1], when=when)
+        if found.next:
+            more = f"--files N shows more, --before '{escape(found.next)}' the page before"
+            out.print(f"[dim]... and older ones ({more})[/dim]")
+    totals = ", ".join(f"{count:,} {state}" for state, count in sorted(found.totals.items())) or "none"
+    since = f", the first sent {ago(found.waiting_since)}" if found.waiting and when else ""
+    waiting = f"waiting for confirmation: {plural(found.waiting, 'asset')}{since}"
+    out.print(f"\nfiles: {totals}; {waiting}; sent by {found.sink}")
+    if found.landed_since and when:
+        landed = plural(found.totals["landed"], "file")
+        out.print(f"[yellow]{landed} not taken up yet, the first landed {ago(found.landed_since)}[/yellow]")
+
+
+def show_instances(instances: list[InstanceStatus], *, when: bool = True) -> None:
+    """A line per scope, and the reasons below."""
     rows, reasons = [], []
-    for one in found.instances:
-        state = "disabled" if one.problem else "switched off" if not one.enabled else "not scanned yet"
+    for one in instances:
+        state = "not configured" if not one.known else "disabled" if one.problem else ""
+        state = state or ("switched off" if not one.enabled else "not scanned yet")
         if not one.scans:
-            rows.append([one.name, "", _state(state), *[""] * 6])
+            rows.append([one.name, "", coloured(state), *[""] * (len(SCAN_COLUMNS) - 3)])
         if one.problem:
-            reasons.append((one.name, one.problem.partition("\n")[0], one.fix))
+            reasons.append((one.name, one.problem, one.fix))
         for scan in one.scans:
-            rows.append(
-                [
-                    one.name,
-                    escape(scan.scope),
-                    _state(scan.state),
-                    f"{scan.records:,}",
-                    f"{scan.parts:,}",
-                    f"{scan.deleted:,}",
-                    f"{scan.held:,}",
-                    f"{scan.seconds:.1f}",
-                    ago(scan.finished or scan.touched or scan.started),
-                ]
-            )
-            if scan.error:
-                reasons.append((f"{one.name}/{scan.scope}", scan.error, scan.fix))
-            if scan.held:
-                what = f"{plural(scan.held, 'asset')} gone from the source, more than delete_limit: not deleted"
-                reasons.append(
-                    (f"{one.name}/{scan.scope}", what, f"`./hookline approve {one.name} {scan.scope}` if this is meant")
-                )
+            rows.append(_scan_row(scan))
+            reasons += _scan_reasons(scan)
+    columns = SCAN_COLUMNS
     if not when:
         columns, rows = columns[:-1], [row[:-1] for row in rows]
-    if rows:
-        show_table(columns, rows)
+    show_table(columns, rows)
     _show_reasons(reasons)
-    if found.files and files:
-        if rows:
-            out.print()
-        show_files(found.files[-files:])
-        if len(found.files) > files:
-            out.print(f"[dim]... and {plural(len(found.files) - files, 'older file')} (--files N)[/dim]")
-    totals = ", ".join(f"{count:,} {state}" for state, count in sorted(found.totals.items())) or "none"
-    out.print(f"\nfiles: {totals}; waiting for confirmation: {plural(found.waiting, 'asset')}; sent by {found.sink}")
 
 
-def show_files(receipts: list[Receipt]) -> None:
+def _scan_row(scan: Scan) -> list[str]:
+    counts = (scan.records, scan.parts, scan.new, scan.changed, scan.unchanged, scan.deleted, scan.held, scan.refused)
+    return [
+        scan.instance,
+        escape(scan.scope),
+        coloured(scan.state),
+        *(f"{count:,}" for count in counts),
+        f"{scan.seconds:.1f}",
+        ago(scan.finished or scan.touched or scan.started),
+    ]
+
+
+def _scan_reasons(scan: Scan) -> list[tuple[str, str, str]]:
+    place, reasons = f"{scan.instance}/{scan.scope}", []
+    if scan.error:
+        reasons.append((place, scan.error, scan.fix))
+    if scan.held:
+        what = f"{plural(scan.held, 'asset')} gone from the source and not deleted; `./hookline rejected` says why"
+        reasons.append((place, what, f"`./hookline approve {scan.instance} {scan.scope}` if this is meant"))
+    return reasons
+
+
+def show_files(receipts: list[Receipt], *, when: bool = False) -> None:
     """A line per landed file. sent: assets, which are confirmed; entities: those and their columns."""
     columns = [
         "~file",
@@ -108,16 +142,20 @@ def show_files(receipts: list[Receipt]) -> None:
         "#confirmed",
         "#rejected",
         "#s",
+        "#when",
     ]
     rows, reasons = [], []
     for r in receipts:
         counts = (r.records, r.entities, r.sent + r.deleted, r.unchanged, r.confirmed, r.refused)
-        rows.append([escape(r.path), r.format, _state(r.state), *(f"{n:,}" for n in counts), f"{r.seconds:.2f}"])
+        times = (f"{r.seconds:.2f}", ago(r.finished or r.sent_at or r.started or r.landed))
+        rows.append([escape(r.path), r.format, coloured(r.state), *(f"{n:,}" for n in counts), *times])
         why = r.error or ", ".join(f"{rule} x {count:,}" for rule, count in sorted(r.reasons.items()))
         if why:
             reasons.append((r.path, why, r.fix))
         if r.unknown:
             reasons.append((r.path, f"columns not known: {', '.join(r.unknown)}", UNKNOWN_FIX))
+    if not when:
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     show_table(columns, rows)
     _show_reasons(reasons)
 
@@ -129,31 +167,17 @@ def _show_reasons(reasons: list[tuple[str, str, str]]) -> None:
             out.print(f"  [bold]fix:[/bold] {escape(brief(fix))}")
 
 
-def rejections(app: App, path: str = "") -> list[tuple[str, Refusal]]:
-    """What lies in rejected/, or only what was refused of one file: (file, refusal). Raises StorageBusy."""
-    from shared.azure import storage_errors
-
-    found = []
-    with storage_errors("rejected"):
-        for blob in app.rejected.list_blobs(name_starts_with=path or None):
-            about = blob.name.removesuffix(".jsonl")
-            if path and about not in (path, f"{path}.lost"):
-                continue
-            for line in app.rejected.download_blob(blob.name).readall().splitlines():
-                found.append((about, msgspec.json.decode(line, type=Refusal)))
-    return found
-
-
 def report(app: App, *, seconds: float, idle: dict[str, object], file: Path | None) -> int:
     """Print what became of every instance and file. Returns 0 when all is confirmed and nothing was refused, else 1.
 
     idle: what still waits in queues or was given up (`Stack.idle`).
     """
     from shared.pipeline.overview import status
+    from shared.pipeline.refusals import refusals
 
     found = status(app)
-    refused = rejections(app)
-    show_status(found, len(found.files), when=False)
+    refused = list(refusals(app))
+    show_status(found, when=False)
     for path, item in refused[:MOST_REFUSALS]:
         refusal(path, item, out)
     if len(refused) > MOST_REFUSALS:
@@ -186,7 +210,7 @@ def _problems(found: Status, idle: dict[str, object]) -> list[str]:
     problems = [f"{r.path}: {r.state}" for r in found.files if not r.final or r.state == "lost"]
     for one in found.instances:
         problems += [f"scan of {one.name}/{scan.scope}: {scan.state}" for scan in one.scans if scan.state != "finished"]
-        if one.problem:
+        if one.problem and one.known:
             problems.append(f"{one.name}: disabled")
         elif one.enabled and not one.scans:
             problems.append(f"{one.name}: not scanned, no scope matches include and exclude")

@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import threading
 import time
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from shared.settings import Instance, Secrets, Settings, convert, load, resolve
 from shared.state import BlobTable
 from shared.state.beside import Beside
 from shared.state.pending import Pending
-from shared.state.receipts import Receipts
+from shared.state.receipts import Receipts, notes
 from shared.state.scans import Scans
 from shared.state.schemas import SchemaTable
 from shared.state.snapshots import Snapshots
@@ -166,12 +167,12 @@ class App:
 
     # ---- tables
 
-    def table(self, name: str) -> BlobTable:
-        return BlobTable(self.azure.container("state"), name)
+    def table(self, name: str, notes: Callable[[Any], Mapping[str, str]] = lambda _: {}) -> BlobTable:
+        return BlobTable(self.azure.container("state"), name, notes=notes)
 
     @cached_property
     def receipts(self) -> Receipts:
-        return Receipts(self.table("receipts"))
+        return Receipts(self.table("receipts", notes))
 
     @cached_property
     def scans(self) -> Scans:

@@ -35,20 +35,26 @@ Pair = tuple[Asset | None, Asset | None]
 
 
 class Outcome(NamedTuple):
-    """What has gone (assets and columns), and what of it was deleted or is held back."""
+    """As in `Scan`: what the scan has brought, what has gone, and what of that was deleted or is held back."""
 
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
     stale: int = 0
     deleted: int = 0
     held: int = 0
 
 
 class Stale:
-    """What a scan does not have any more, in one pass over (before, now)."""
+    """What a scan does not have any more, and how many assets it has, in one pass over (before, now)."""
 
     def __init__(self, pairs: Iterator[Pair]) -> None:
         self.before = self.gone = self.columns = self.lost_columns = 0
+        self.new = self.changed = self.unchanged = 0
         self.names: list[Name] = []
         for old, new in pairs:
+            if new is not None and not new.stub and not new.deleted:
+                self._count(old, new)
             if old is None or old.stub:
                 continue
             self.before += 1
@@ -61,6 +67,14 @@ class Stale:
                 lost = [Name(old.child_type, child) for child in old.children if child not in still]
                 self.lost_columns += len(lost)
                 self.names += lost
+
+    def _count(self, old: Asset | None, new: Asset) -> None:
+        if old is None or old.stub:
+            self.new += 1
+        elif old.mark != new.mark:
+            self.changed += 1
+        else:
+            self.unchanged += 1
 
     def too_many(self, limit: float) -> bool:
         return self.gone > max(limit * self.before, DELETE_FLOOR) or self.lost_columns > max(
@@ -107,9 +121,8 @@ def _finish(app: App, instance: str, scope: str, scan_id: str, lease: Lease) -> 
         state="finished",
         finished=rfc3339(moment),
         seconds=round((moment - parsed(scan.started)).total_seconds(), 3),
-        stale=outcome.stale,
-        deleted=outcome.deleted,
-        held=outcome.held,
+        refused=scan.refused + sum(r.refused for r in receipts),
+        **outcome._asdict(),
     )
     refreshed = scan.started if scan.full else row.refreshed
     done = msgspec.structs.replace(row, current=finished, last=finished, refreshed=refreshed)
@@ -227,7 +240,7 @@ def _replace_snapshot(
     app.schemas.replace(*place, scan.id, scan.parts, whole=delete)
     if again:
         _trust(app, scan, again, pairs, delete=delete)
-    return Outcome(len(stale.names), deleted, held)
+    return Outcome(stale.new, stale.changed, stale.unchanged, len(stale.names), deleted, held)
 
 
 def _doubt(app: App, scan: Scan, row: ScopeRow, stale: Stale, pointer: Pointer | None) -> str:

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from shared.azure import storage_errors
 from shared.errors import UsageError
 from shared.naming import Name
 from shared.pipeline.app import App
 from shared.pipeline.ground import AT_WORK
 from shared.pipeline.landing import drop_rejected, put_rejected
+from shared.pipeline.refusals import refused_of
 from shared.pipeline.scheduling import request
 from shared.records import Refusal
 from shared.settings import Instance
@@ -53,16 +53,8 @@ def hold(app: App, scan: Scan, names: Iterable[Name], why: str) -> None:
 
 def held(app: App, instance: str, scan: str) -> Iterator[Name]:
     """What a scan holds back; nothing when its list is not there any more."""
-    from azure.core.exceptions import ResourceNotFoundError
-
-    path = _path(instance, scan)
-    with storage_errors(path):
-        try:
-            lines = app.rejected.get_blob_client(f"{path}.jsonl").download_blob().readall().splitlines()
-        except ResourceNotFoundError:
-            return
-    for line in lines:
-        type_name, _, qualified_name = msgspec.json.decode(line, type=Refusal).place.partition(" ")
+    for _, item in refused_of(app, _path(instance, scan)):
+        type_name, _, qualified_name = item.place.partition(" ")
         yield Name(type_name, qualified_name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import re
 import tempfile
@@ -29,10 +30,14 @@ class Part(NamedTuple):
 
 
 class Version(NamedTuple):
-    """One version of a blob; size in bytes. The ETag without quotes: listings give it so, headers with them."""
+    """One version of a blob. The ETag without quotes: listings give it so, headers with them.
+
+    size: bytes; landed: when it came to lie there, by storage's clock.
+    """
 
     etag: str
     size: int
+    landed: dt.datetime
 
 
 def part_path(instance: str, scan: str, part: int) -> str:
@@ -65,7 +70,7 @@ def version(blob: BlobClient) -> Version | None:
             properties = blob.get_blob_properties()
         except ResourceNotFoundError:
             return None
-    return Version(plain(properties.etag), int(properties.size))
+    return Version(plain(properties.etag), int(properties.size), properties.last_modified)
 
 
 def plain(etag: object) -> str:

@@ -1,54 +1,113 @@
-"""What was sent, what arrived, and why something did not: what `status` shows."""
+"""What was sent, what arrived, and why something did not: what `status` shows.
+
+The JSON of `Status` is a contract (docs/guide/status.md): fields are added, never renamed or removed.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
 from shared.errors import SettingsError
-from shared.pipeline.app import App
+from shared.pipeline.app import App, now, rfc3339
+from shared.pipeline.files import Look, Wanted
 from shared.state.receipts import Receipt
 from shared.state.scans import Scan
 
+VERSION = 1
+
 
 class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One configured instance: its scopes' current and last finished scans, or why it is disabled."""
+    """One instance: the current scan of each of its scopes, or why it is disabled.
+
+    finished: the last finished scan of scopes whose current one has not finished.
+    known: False for one that is not in hookline.yaml any more, and still has assets in the catalogue: `assets` of them.
+    """
 
     name: str
     connector: str = ""
     enabled: bool = True
+    known: bool = True
     problem: str = ""
     fix: str = ""
+    assets: int = 0
     scans: list[Scan] = []
+    finished: list[Scan] = []
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything; `totals` counts files by state, `waiting` the assets that were sent and not confirmed yet."""
+    """Everything. version: of this structure; at: the moment it is about (RFC 3339); the rest as in `files.Files`."""
 
+    version: int = VERSION
+    at: str
     sink: str
     instances: list[InstanceStatus]
     files: list[Receipt]
+    next: str = ""
     totals: dict[str, int]
     waiting: int
+    waiting_since: str = ""
+    landed_since: str = ""
 
 
-def status(app: App) -> Status:
-    instances = []
-    for name, instance in sorted(app.settings.instances.items()):
-        scans = [row.current for _, row in app.scans.of(name) if row.current is not None]
-        instances.append(InstanceStatus(name=name, connector=instance.connector, enabled=instance.enabled, scans=scans))
-    for name, error in sorted(app.settings.disabled.items()):
-        instances.append(InstanceStatus(name=name, enabled=False, problem=str(error), fix=error.fix))
-    files = sorted(app.receipts.all(), key=lambda r: (r.started, r.path))
-    totals: dict[str, int] = {}
-    for receipt in files:
-        totals[receipt.state] = totals.get(receipt.state, 0) + 1
+def status(app: App, wanted: Wanted | None = None) -> Status:
+    """Instances, and the files that are wanted (all of them unless said otherwise). Raises StorageBusy, UsageError."""
+    found = Look(app, wanted or Wanted()).files()
     return Status(
+        at=rfc3339(now()),
         sink=_sink(app),
-        instances=instances,
-        files=files,
-        totals=totals,
-        waiting=sum(max(0, r.sent + r.deleted - r.confirmed - r.overtaken) for r in files if r.state == "sent"),
+        instances=instances(app),
+        files=found.files,
+        next=found.next,
+        totals=found.totals,
+        waiting=found.waiting,
+        waiting_since=found.waiting_since,
+        landed_since=found.landed_since,
     )
+
+
+def instances(app: App) -> list[InstanceStatus]:
+    """Those that are configured, those that cannot be used, and those that have left something behind."""
+    found = []
+    for name, instance in sorted(app.settings.instances.items()):
+        found.append(
+            _with_scans(app, InstanceStatus(name=name, connector=instance.connector, enabled=instance.enabled))
+        )
+    for name, error in sorted(app.settings.disabled.items()):
+        broken = InstanceStatus(name=name, enabled=False, problem=str(error).partition("\n")[0], fix=error.fix)
+        found.append(_with_scans(app, broken))
+    return found + _left_behind(app, {one.name for one in found})
+
+
+def _with_scans(app: App, one: InstanceStatus) -> InstanceStatus:
+    rows = [row for _, row in app.scans.of(one.name) if row.current is not None]
+    last = [
+        row.last for row in rows if row.last is not None and row.current is not None and row.last.id != row.current.id
+    ]
+    return msgspec.structs.replace(one, scans=[row.current for row in rows if row.current is not None], finished=last)
+
+
+def _left_behind(app: App, configured: set[str]) -> list[InstanceStatus]:
+    """Instances that were taken out of hookline.yaml: nothing deletes their assets unless it is asked for."""
+    assets: dict[str, int] = {}
+    for instance, scope in app.snapshots.scopes():
+        if instance not in configured:
+            pointer, _ = app.snapshots.current(instance, scope)
+            assets[instance] = assets.get(instance, 0) + (pointer.assets if pointer is not None else 0)
+    return [
+        _with_scans(
+            app,
+            InstanceStatus(
+                name=name,
+                enabled=False,
+                known=False,
+                problem=f"not in hookline.yaml; {count:,} of its assets are in the catalogue",
+                fix=f"`./hookline retire {name}` deletes them; or configure it again",
+                assets=count,
+            ),
+        )
+        for name, count in sorted(assets.items())
+        if count
+    ]
 
 
 def _sink(app: App) -> str:

@@ -127,6 +127,7 @@ class _Attempt:
             path=str(blob.blob_name),
             etag=there.etag,
             attempts=self.failed + 1,
+            landed=rfc3339(there.landed),
             started=rfc3339(now()),
             resent=again,
             instance=part.instance if part is not None else "",

@@ -12,10 +12,11 @@ Any table may be deleted at any time: a row that is missing, empty or unreadable
 
 from __future__ import annotations
 
+import datetime as dt
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
 import msgspec
 
@@ -42,9 +43,22 @@ UPDATE_ATTEMPTS = 15
 T = TypeVar("T")
 
 
+class Listed(NamedTuple):
+    """A row as a listing tells of it, unread.
+
+    notes: what the table's `notes` has put beside it; modified: by storage's clock.
+    """
+
+    partition: str
+    row: str
+    notes: Mapping[str, str]
+    modified: dt.datetime
+
+
 class BlobTable:
     """One table in a container, which is created when the first write finds that it is missing.
 
+    notes:    what of a JSON row a listing is to tell without reading it; ASCII, kept in the blob's metadata.
     attempts: tries of a call while storage is busy (429, 5xx, no answer), with growing pauses; then StorageBusy.
     sleep:    how pauses are made.
     Every method raises StorageBusy, and SettingsError where access is refused.
@@ -55,11 +69,13 @@ class BlobTable:
         container: ContainerClient,
         table: str,
         *,
+        notes: Callable[[Any], Mapping[str, str]] = lambda _: {},
         attempts: int = ATTEMPTS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._container = container
         self._table = table
+        self._notes = notes
         self._call = StorageCall(attempts, sleep)
 
     # ---- rows of JSON
@@ -91,7 +107,7 @@ class BlobTable:
         lease: the one held on the row; a leased row takes no write without it.
         Raises Conflict; Superseded when somebody else has the lease by now.
         """
-        return self._write(partition, row, JSON, msgspec.json.encode(value), etag, lease)
+        return self._write(partition, row, JSON, msgspec.json.encode(value), etag, lease, self._notes(value))
 
     @overload
     def update(self, partition: str, row: str, change: Callable[[Any], Any]) -> Any: ...
@@ -153,6 +169,19 @@ class BlobTable:
     def names(self, partition: str) -> Iterator[str]:
         """Names of the rows of a partition, of either kind, without reading them."""
         return (row for row, _ in self._rows(partition))
+
+    def listed(self) -> Iterator[Listed]:
+        """Every JSON row of the table that holds something: 5,000 of them in one call, none of them read."""
+        prefix = f"{encode(self._table)}/"
+        for item in self._listing(self._container.list_blobs, name_starts_with=prefix, include=["metadata"]):
+            there, _, name = item.name.removeprefix(prefix).partition("/")
+            if not item.size or not name.endswith(JSON):
+                continue
+            notes = item.metadata or {}
+            partition = decode(there, notes, "partition")
+            row = decode(name.removesuffix(JSON), notes, "row")
+            if partition is not None and row is not None:
+                yield Listed(partition, row, notes, item.last_modified)
 
     def partitions(self) -> Iterator[str]:
         """Names of the partitions that have a row."""
@@ -221,10 +250,20 @@ class BlobTable:
         except Missing:
             return None, None
 
-    def _write(self, partition: str, row: str, ending: str, data: bytes, etag: str | None, lease: Lease | None) -> str:
+    def _write(
+        self,
+        partition: str,
+        row: str,
+        ending: str,
+        data: bytes,
+        etag: str | None,
+        lease: Lease | None,
+        notes: Mapping[str, str] | None = None,
+    ) -> str:
         blob = self._blob(partition, row, ending)
         where = self._where(partition, row)
-        options = {**_condition(etag), **_held(lease), "metadata": metadata(partition=partition, row=row)}
+        told = {**(notes or {}), **metadata(partition=partition, row=row)}
+        options = {**_condition(etag), **_held(lease), "metadata": told}
         tried = 0
 
         def write() -> str:

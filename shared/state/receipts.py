@@ -1,29 +1,34 @@
 """Receipts: one row per landed file, from landing to confirmed.
 
 landed -> transforming -> sent -> confirmed
-                       |       -> partly rejected (some records were refused, the rest is confirmed)
-                       |       -> lost (asked for, sent once more, and still missing)
+                       |     |  -> partly rejected (some records were refused, the rest is confirmed)
+                       |     |  -> lost (asked for, sent once more, and still missing)
+                       |     overdue (sent, and not confirmed in time)
                        -> rejected (nothing of it was sent)
+
+`landed` and `overdue` are never stored: the one is a file without a receipt, the other a matter of the clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
 from shared.state.blob_table import BlobTable, Lease
 
-State = Literal["transforming", "sent", "confirmed", "partly rejected", "rejected", "lost"]
+State = Literal["landed", "transforming", "sent", "overdue", "confirmed", "partly rejected", "rejected", "lost"]
 
 #: no more is going to happen to a file in one of these states, unless it lands again
+_STATES: dict[str, State] = {state: state for state in get_args(State)}
 FINAL: frozenset[State] = frozenset({"confirmed", "partly rejected", "rejected", "lost"})
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of one landed file. Times are RFC 3339, UTC; `seconds` is the time the transform took.
 
+    landed: when this version of the file came to lie in landing; started: when its last run began.
     records: read; refused: records and lines that a rule refused, by rule in `reasons`; sent: top-level assets in
     messages; entities: those and their columns; unchanged: assets equal to what is already published; repeated: said
     again by the same file; confirmed: of `sent` and `deleted`, seen in the catalogue; overtaken: of them, changed or
@@ -56,6 +61,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: int = 0
     resent: bool = False
     by_rest: bool = False
+    landed: str = ""
     started: str = ""
     sent_at: str = ""
     finished: str = ""
@@ -66,6 +72,12 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def final(self) -> bool:
         return self.state in FINAL
+
+    @property
+    def waits(self) -> int:
+        """Assets that were sent and are not confirmed yet."""
+        left = self.sent + self.deleted - self.confirmed - self.overtaken
+        return max(0, left) if self.state in ("sent", "overdue") else 0
 
     @property
     def run(self) -> str:
@@ -80,6 +92,32 @@ def settled(receipt: Receipt, now: str) -> Receipt:
     return msgspec.structs.replace(
         receipt, state="partly rejected" if receipt.refused else "confirmed", finished=receipt.finished or now
     )
+
+
+class Known(NamedTuple):
+    """What a listing tells of a receipt. waits: assets not confirmed yet; refused: 1 when something was."""
+
+    path: str
+    state: State
+    etag: str
+    started: str
+    sent_at: str
+    waits: int
+    refused: bool
+
+
+def known(receipt: Receipt) -> Known:
+    """The same of a receipt that was read."""
+    r = receipt
+    return Known(r.path, r.state, r.etag, r.started, r.sent_at, r.waits, r.refused > 0)
+
+
+def notes(receipt: Receipt) -> dict[str, str]:
+    """What is kept beside a receipt, for `Known`."""
+    said = known(receipt)
+    told = {"state": said.state, "etag": said.etag, "started": said.started, "sent": said.sent_at}
+    told |= {"waits": str(said.waits or ""), "refused": "1" if said.refused else ""}
+    return {name: text for name, text in told.items() if text and text.isascii()}
 
 
 class Receipts:
@@ -122,6 +160,18 @@ class Receipts:
     def within(self, folder: str) -> Iterator[Receipt]:
         for _, receipt, _ in self._table.rows(folder, type=Receipt):
             yield receipt
+
+    def known(self) -> Iterator[Known]:
+        """Every receipt by one listing; only those that an older version of Hookline wrote are read."""
+        for partition, row, told, _ in self._table.listed():
+            path = row if partition == "." else f"{partition}/{row}"
+            state = _STATES.get(told.get("state", ""))
+            if state is not None:
+                waits, refused = int(told.get("waits", 0)), "refused" in told
+                times = told.get("started", ""), told.get("sent", "")
+                yield Known(path, state, told.get("etag", ""), *times, waits, refused)
+            elif (receipt := self.get(path)[0]) is not None:
+                yield known(receipt)
 
     def all(self) -> Iterator[Receipt]:
         for folder in self.folders():

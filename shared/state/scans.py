@@ -23,6 +23,9 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     records: without containers that come again with every stretch; assets: those that are no containers.
     complete: the source was read to its end without a refusal, so that what is missing from it is gone.
+    refused: what the source could not read, and, once the scan has finished, what a rule refused of it.
+    new, changed, unchanged: assets (containers among them) against the last finished scan, by what they are; what is
+    unchanged may have been sent all the same, because a scan sends everything now and then.
     stale: assets and columns that are not there any more; deleted: of them; held: those that are left alone because
     there are more than the limit.
     selection: stands for the instance's include and exclude; another one, another selection.
@@ -52,6 +55,9 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str = ""
     fix: str = ""
     stops: int = 0
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
     stale: int = 0
     deleted: int = 0
     held: int = 0

@@ -11,10 +11,11 @@ import msgspec
 import pytest
 
 from cli.progress import Progress
-from cli.report import rejections, report
+from cli.report import report
 from cli.uploads import Uploads
 from local.azurite import Azurite
 from shared.pipeline.app import App
+from shared.pipeline.refusals import refusals
 from shared.records import Refusal
 from shared.settings import load
 from shared.state.receipts import Receipt
@@ -86,7 +87,7 @@ def test_what_was_refused_is_told_with_its_fix(app: App, capsys: pytest.CaptureF
     for words in ("5 refused, 4 assets", "line 0: no type 'tabel'", "fix: known are: a", "and 2 more"):
         assert words in told
     assert "another file" not in told
-    assert len(rejections(app)) == 6
+    assert len(list(refusals(app))) == 6
 
 
 def test_a_scan_is_named_by_instance_and_scope(app: App, capsys: pytest.CaptureFixture[str]) -> None:

@@ -460,3 +460,20 @@ def test_secrets_stay_out_of_pages() -> None:
             assert all(
                 value.lstrip('"').startswith("${") for value in re.findall(rf"^ *{field}: *(.*)$", text, re.MULTILINE)
             )
+
+
+@pytest.mark.parametrize("heading", ["Status", "Instance", "Scan", "File"])
+def test_the_json_of_status_is_documented(heading: str) -> None:
+    from shared.pipeline.overview import InstanceStatus, Status
+    from shared.state.receipts import Receipt
+    from shared.state.scans import Scan
+
+    kinds: dict[str, type[msgspec.Struct]] = {
+        "Status": Status,
+        "Instance": InstanceStatus,
+        "Scan": Scan,
+        "File": Receipt,
+    }
+    text = (GUIDE / "status.md").read_text("utf-8").split(f"\n**{heading}**", 1)[1]
+    told = [name for row in rows(text.split("\n\n", 1)[1].split("\n\n", 1)[0]) for name in code(row[0])]
+    assert sorted(told) == sorted(kinds[heading].__struct_fields__)
