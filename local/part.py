@@ -24,11 +24,14 @@ class StackError(HooklineError):
 
 
 class Part:
-    """A module that says a JSON line when it is ready, and goes on to print JSON lines. It ends when we do."""
+    """A module that says a JSON line when it is ready, and goes on to print JSON lines. It ends when we do.
 
-    def __init__(self, module: str, arguments: list[str], logs: Path) -> None:
+    log: name of its log, where it is not the module's.
+    """
+
+    def __init__(self, module: str, arguments: list[str], logs: Path, *, log: str = "") -> None:
         self.name = name = module.rpartition(".")[2]
-        self.log = logs / f"{name}.log"
+        self.log = logs / f"{log or name}.log"
         logs.mkdir(parents=True, exist_ok=True)
         self._errors: IO[bytes] = self.log.open("ab")
         self._begins = self._errors.tell()
@@ -43,7 +46,8 @@ class Part:
             start_new_session=True,  # Ctrl-C is for us; we take the parts down in order
         )
         self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        threading.Thread(target=self._read, name=f"{name}-output", daemon=True).start()
+        self._reader = threading.Thread(target=self._read, name=f"{name}-output", daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -69,15 +73,19 @@ class Part:
             raise self._error("did not start", in_its_words=True)
         return said
 
-    def said(self) -> Iterator[dict[str, Any]]:
-        """The lines printed since the last call. Raises StackError when the process is gone."""
+    def left(self) -> Iterator[dict[str, Any]]:
+        """The lines printed since the last call, whether the process still runs or not."""
         while True:
             try:
                 line = self._lines.get_nowait()
             except queue.Empty:
-                break
+                return
             if line is not None:
                 yield line
+
+    def said(self) -> Iterator[dict[str, Any]]:
+        """The lines printed since the last call. Raises StackError when the process is gone."""
+        yield from self.left()
         if self.process.poll() is not None:
             raise self._error(f"has stopped (exit code {self.process.returncode})")
 
@@ -94,6 +102,15 @@ class Part:
             what += f": {words[-1]}" if words else ""
         return StackError(f"the {self.name.replace('_', ' ')} {what}", where=str(self.log), fix=fix)
 
+    def memory(self) -> int:
+        """Bytes of memory that the process has held at most (Linux: `VmHWM`); 0 where nobody says."""
+        try:
+            told = Path(f"/proc/{self.process.pid}/status").read_text("ascii", "replace")
+        except OSError:
+            return 0
+        peak = next((line.split()[1] for line in told.splitlines() if line.startswith("VmHWM:")), "0")
+        return int(peak) * 1024
+
     def ask_to_stop(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
@@ -108,4 +125,5 @@ class Part:
             self.process.wait(5)
         assert self.process.stdin is not None
         self.process.stdin.close()
+        self._reader.join(STOP_SECONDS)  # what it said last
         self._errors.close()

@@ -42,7 +42,8 @@ class Stack(AbstractContextManager["Stack"]):
 
     port: of the catalogue; app_port: of the function app's HTTP endpoints; 0 for any free one.
     waits: instead of the product's `limits` of the same names; default WAITS. try_again: after so long a queue message
-    that failed is tried again.
+    that failed is tried again. workers: function apps that work on the same queues and hubs, as where Azure scales out;
+    host: the module below `local` that runs one.
     """
 
     def __init__(
@@ -54,21 +55,28 @@ class Stack(AbstractContextManager["Stack"]):
         app_port: int = 0,
         waits: dict[str, int] | None = None,
         try_again: str = TRY_AGAIN,
+        workers: int = 1,
+        host: str = "trigger_host",
         progress: Callable[[str], None] | None = None,
     ) -> None:
         self.folder = folder
         self.config = config
         self.environ: dict[str, str] = {}
         self.url = ""
-        self.app_url = ""
         #: the port where the Event Hubs stand-in takes commands (local/event_hubs/faults.py)
         self.hub_control = 0
+        self._app_urls: dict[int, str] = {}
         self._ports = port, app_port
         self._waits = WAITS if waits is None else waits
         self._try_again = try_again
         self._progress = progress or (lambda _: None)
-        self._parts: list[Part] = []
+        self._host = host
+        self._hubs: Part | None = None
+        self._catalogue: Part | None = None
+        self.apps: list[Part | None] = [None] * workers
         self._azurite: azurite.Azurite | None = None
+        #: what parts had said before they were killed
+        self._said: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
         try:
@@ -86,27 +94,23 @@ class Stack(AbstractContextManager["Stack"]):
     # ---- up and down
 
     def _start(self) -> None:
-        storage = self.folder / "storage"
-        storage.mkdir(parents=True, exist_ok=True)
-        home = ROOT / ".hookline"
-        azurite.ensure_installed(home, self._progress)
+        (self.folder / "storage").mkdir(parents=True, exist_ok=True)
+        azurite.ensure_installed(ROOT / ".hookline", self._progress)
         self._progress("starting Event Hubs stand-in, storage (Azurite)")
-        of_hubs = ["--hub", f"{HOOK}:4", "--hub", f"{NOTIFICATIONS}:2", "--consumer-group", "hookline"]
-        hubs = self._part("event_hubs", "--port", "0", *of_hubs, "--control", "--data", str(self.folder / "hubs"))
-        self._azurite = azurite.start((0, 0, 0), home, location=storage)
-        said = hubs.ready()
-        connection, self.hub_control = str(said["connection_string"]), int(said["control"])
-        self._progress("starting catalogue, function app (Microsoft's azure-functions-runtime)")
-        of_catalogue = ["--hub-connection", connection, "--hook", HOOK, "--notifications", NOTIFICATIONS]
         port, app_port = self._ports
-        catalogue = self._part(
-            "catalogue", "--port", str(port), *of_catalogue, "--data", str(self.folder / "catalogue")
-        )
-        self.url = str(catalogue.ready()["url"])
-        self.environ = self.app_settings(self._azurite.connection_string, connection)
+        self._hub_port, self._catalogue_port, self._storage_ports = 0, port, (0, 0, 0)
+        self._start_hubs()
+        self._start_storage()
+        assert self._azurite is not None
+        self._progress("starting catalogue, function app (Microsoft's azure-functions-runtime)")
+        self._start_catalogue()
+        self.environ = self.app_settings(self._azurite.connection_string, self._connection)
         self._settings = self.folder / "app.settings.json"
         self._settings.write_text(json.dumps(self.environ, indent=1), "utf-8")
-        self.start_app(app_port)
+        for number in range(len(self.apps)):
+            self._start_app(number, app_port if number == 0 else 0)
+        for number in range(len(self.apps)):
+            self.await_app(number)
         (self.folder / SETTINGS).write_text(json.dumps(self.environ, indent=1), "utf-8")
 
     def app_settings(self, storage: str, connection: str) -> dict[str, str]:
@@ -123,10 +127,30 @@ class Stack(AbstractContextManager["Stack"]):
             VISIBILITY: self._try_again,
         }
 
-    def _part(self, name: str, *arguments: str) -> Part:
-        part = Part(f"local.{name}", list(arguments), self.folder / "logs")
-        self._parts.append(part)
-        return part
+    def _part(self, name: str, *arguments: str, log: str = "") -> Part:
+        return Part(f"local.{name}", list(arguments), self.folder / "logs", log=log)
+
+    def _start_hubs(self) -> None:
+        of_hubs = ["--hub", f"{HOOK}:4", "--hub", f"{NOTIFICATIONS}:2", "--consumer-group", "hookline"]
+        kept = ["--control", "--data", str(self.folder / "hubs")]
+        self._hubs = self._part("event_hubs", "--port", str(self._hub_port), *of_hubs, *kept)
+        ready = self._hubs.ready()
+        self._hub_port, self._connection = int(ready["port"]), str(ready["connection_string"])
+        self.hub_control = int(ready["control"])
+
+    def _start_catalogue(self) -> None:
+        of_catalogue = ["--hub-connection", self._connection, "--hook", HOOK, "--notifications", NOTIFICATIONS]
+        self._catalogue = self._part(
+            "catalogue", "--port", str(self._catalogue_port), *of_catalogue, "--data", str(self.folder / "catalogue")
+        )
+        ready = self._catalogue.ready()
+        self._catalogue_port, self.url = int(ready["port"]), str(ready["url"])
+
+    def _start_storage(self) -> None:
+        home = ROOT / ".hookline"
+        self._azurite = started = azurite.start(self._storage_ports, home, location=self.folder / "storage")
+        blob, queue, table = (int(url.rpartition(":")[2]) for url in (started.blob, started.queue, started.table))
+        self._storage_ports = blob, queue, table
 
     def _derived_config(self) -> Path:
         """The user's hookline.yaml, with Purview replaced by the local catalogue and short waits."""
@@ -142,27 +166,76 @@ class Stack(AbstractContextManager["Stack"]):
         """The section `purview` of the settings."""
         return {"endpoint": self.url, "auth": "none", "hook": {"hub": HOOK}}
 
-    def start_app(self, port: int = 0) -> None:
-        """Start the function app; again, after `kill_app`."""
-        self.app = self._part(
-            "trigger_host", "--app", str(ROOT), "--settings", str(self._settings), "--port", str(port), "--lease", LEASE
-        )
-        self.app_url = f"http://127.0.0.1:{self.app.ready()['port']}"
+    @property
+    def app(self) -> Part:
+        """The first function app."""
+        assert self.apps[0] is not None
+        return self.apps[0]
 
-    def kill_app(self) -> None:
-        """End the function app as a crash would, without a word."""
-        self.app.process.kill()
-        self.app.stop()
-        self._parts.remove(self.app)
+    @property
+    def app_url(self) -> str:
+        """Where the first function app that runs answers."""
+        return next(iter(self._app_urls.values()), "")
+
+    def _start_app(self, number: int, port: int = 0) -> None:
+        arguments = ["--app", str(ROOT), "--settings", str(self._settings), "--port", str(port), "--lease", LEASE]
+        self.apps[number] = self._part(self._host, *arguments, log=f"trigger_host{number + 1 if number else ''}")
+
+    def await_app(self, number: int) -> None:
+        app = self.apps[number]
+        assert app is not None
+        self._app_urls[number] = f"http://127.0.0.1:{app.ready()['port']}"
+
+    def start_app(self, number: int = 0) -> None:
+        """Start a function app again, after `kill_app`."""
+        self._start_app(number)
+        self.await_app(number)
+
+    def kill_app(self, number: int = 0) -> None:
+        """End a function app as a crash would, without a word."""
+        self._app_urls.pop(number, None)
+        self._kill(self.apps[number])
+        self.apps[number] = None
+
+    def kill_catalogue(self) -> None:
+        """End the catalogue as a crash would, and start it again; its faults are forgotten."""
+        self._kill(self._catalogue)
+        self._start_catalogue()
+
+    def kill_hubs(self) -> None:
+        """End the Event Hubs stand-in as a crash would, and start it again at the same port."""
+        self._kill(self._hubs)
+        self._start_hubs()
+
+    def restart_storage(self) -> None:
+        """End storage in order, and start it again at the same ports.
+
+        In order, because Azurite writes its index down every five seconds: killed, it forgets what it has acknowledged.
+        """
+        assert self._azurite is not None
+        self._azurite.stop()
+        self._start_storage()
+
+    def _kill(self, part: Part | None) -> None:
+        assert part is not None
+        part.process.kill()
+        part.stop()
+        self._said += part.left()
+
+    @property
+    def _parts(self) -> list[Part]:
+        """In the order in which they are needed by the next."""
+        return [part for part in (self._hubs, self._catalogue, *self.apps) if part is not None]
 
     def close(self) -> None:
-        """Take everything down: the app first, which still writes to the others."""
-        while self._parts:
-            part = self._parts.pop()
-            if part.name != "trigger_host":
-                for other in self._parts:
-                    other.ask_to_stop()
-            part.stop()
+        """Take everything down: the apps first, which still write to the others."""
+        apps = [app for app in self.apps if app is not None]
+        for group in (apps, [part for part in self._parts if part not in apps]):
+            for part in group:
+                part.ask_to_stop()
+            for part in reversed(group):
+                part.stop()
+        self.apps, self._hubs, self._catalogue = [None] * len(self.apps), None, None
         if self._azurite is not None:
             self._azurite.stop()
             self._azurite = None
@@ -171,9 +244,11 @@ class Stack(AbstractContextManager["Stack"]):
 
     def watch(self) -> Iterator[dict[str, Any]]:
         """What the app has done since the last call: a dict per execution. Raises StackError when a part has died."""
+        said, self._said = self._said, []
+        yield from said
         for part in self._parts:
             for line in part.said():
-                if part is self.app:
+                if part in self.apps:
                     yield line
         if self._azurite is not None and self._azurite.process.poll() is not None:
             raise StackError(
@@ -186,8 +261,15 @@ class Stack(AbstractContextManager["Stack"]):
 
     def idle(self) -> dict[str, Any]:
         """{idle, running, pending, poison, unknown}; idle: nothing is at work and nothing waits in a queue."""
-        answer: dict[str, Any] = self._call("GET", "/local/idle")
-        return answer
+        answers: list[dict[str, Any]] = [self._call("GET", "/local/idle", url) for url in self._app_urls.values()]
+        both = answers[0]
+        for answer in answers[1:]:
+            both["idle"] = both["idle"] and answer["idle"]
+            both["running"] += answer["running"]
+            both["unknown"] += answer["unknown"]
+            for hub, unread in answer["pending"].items():
+                both["pending"][hub] = max(unread, both["pending"].get(hub, 0))
+        return both
 
     def faults(self, **faults: float) -> None:
         """What the catalogue does wrong from now on (local/catalogue/faults.py); nothing named: nothing."""
@@ -198,9 +280,9 @@ class Stack(AbstractContextManager["Stack"]):
         answer = requests.get(f"{self.url}/local/dropped", params={"kind": kind}, timeout=ANSWER_SECONDS)
         return sum(int(found["count"]) for found in answer.json()["value"])
 
-    def _call(self, method: str, path: str) -> Any:
+    def _call(self, method: str, path: str, url: str = "") -> Any:
         try:
-            answer = requests.request(method, self.app_url + path, timeout=ANSWER_SECONDS)
+            answer = requests.request(method, (url or self.app_url) + path, timeout=ANSWER_SECONDS)
             answer.raise_for_status()
         except requests.RequestException as error:
             for part in self._parts:

@@ -172,11 +172,11 @@ class App:
 
     @cached_property
     def receipts(self) -> Receipts:
-        return Receipts(self.table("receipts", notes))
+        return Receipts(self.table("receipts", notes), self.settings.limits.lease_seconds)
 
     @cached_property
     def scans(self) -> Scans:
-        return Scans(self.table("scans"))
+        return Scans(self.table("scans"), self.settings.limits.lease_seconds)
 
     @cached_property
     def snapshots(self) -> Snapshots:

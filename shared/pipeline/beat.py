@@ -6,8 +6,8 @@ import time
 
 from shared.state import Lease
 
-#: a lease of 60 seconds is renewed after so many
-EVERY_SECONDS = 20
+#: a lease is renewed when so much of its time is over
+SHARE = 1 / 3
 
 
 class Beat:
@@ -23,7 +23,7 @@ class Beat:
 
     def __call__(self, *, now: bool = False) -> None:
         """now: whatever the time, because what follows must not be done twice."""
-        if now or time.monotonic() - self._last > EVERY_SECONDS:
+        if now or time.monotonic() - self._last > min((lease.seconds for lease in self._leases), default=0) * SHARE:
             for lease in self._leases:
                 lease.renew()
             self._last = time.monotonic()

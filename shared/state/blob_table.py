@@ -218,7 +218,7 @@ class BlobTable:
 
         def acquire() -> Lease:
             client.acquire(lease_duration=seconds, retry_total=0)
-            return Lease(client, self._call, where)
+            return Lease(client, self._call, where, seconds)
 
         try:
             return self._call(acquire, where)

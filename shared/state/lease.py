@@ -15,16 +15,19 @@ log = get_logger(__name__)
 
 
 class Lease:
-    """A held lease; a context object that releases it. `lost` is set once storage says that it is not ours any more.
+    """A held lease of `seconds`; a context object that releases it.
+
+    `lost` is set once storage says that it is not ours any more.
 
     It fences: a write with a lease that somebody else has taken since is refused by storage, so that a worker that was
     asleep cannot overwrite its successor.
     """
 
-    def __init__(self, client: BlobLeaseClient, call: StorageCall, where: str) -> None:
+    def __init__(self, client: BlobLeaseClient, call: StorageCall, where: str, seconds: int) -> None:
         self._client = client
         self._call = call
         self._where = where
+        self.seconds = seconds
         self.lost = False
 
     @property

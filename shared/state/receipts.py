@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
-from shared.state.blob_table import BlobTable, Lease
+from shared.state.blob_table import LEASE_SECONDS, BlobTable, Lease
 
 State = Literal["landed", "transforming", "sent", "overdue", "confirmed", "partly rejected", "rejected", "lost"]
 
@@ -123,8 +123,9 @@ def notes(receipt: Receipt) -> dict[str, str]:
 class Receipts:
     """The table `receipts`: partition = folder of the landed file, row = its name."""
 
-    def __init__(self, table: BlobTable) -> None:
+    def __init__(self, table: BlobTable, lease_seconds: int = LEASE_SECONDS) -> None:
         self._table = table
+        self._lease_seconds = lease_seconds
 
     @staticmethod
     def _place(path: str) -> tuple[str, str]:
@@ -137,9 +138,9 @@ class Receipts:
     def put(self, receipt: Receipt, etag: str | None = None, lease: Lease | None = None) -> str:
         return self._table.put(*self._place(receipt.path), receipt, etag=etag, lease=lease)
 
-    def lease(self, path: str, seconds: int = 60) -> Lease:
+    def lease(self, path: str) -> Lease:
         """A lease on the receipt; the row is made when there is none. Raises Conflict while somebody holds it."""
-        return self._table.lease(*self._place(path), seconds)
+        return self._table.lease(*self._place(path), self._lease_seconds)
 
     def update(self, path: str, change: Callable[[Receipt], Receipt]) -> Receipt | None:
         """Read, change and write with compare-and-set; None when there is no such receipt."""

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from shared.state.blob_table import BlobTable, Lease
+from shared.state.blob_table import LEASE_SECONDS, BlobTable, Lease
 
 ScanState = Literal["running", "extracted", "finished", "failed", "gone"]
 
@@ -87,8 +87,9 @@ def new_scan_id(now: dt.datetime) -> str:
 class Scans:
     """The table `scans`: partition = instance, row = scope."""
 
-    def __init__(self, table: BlobTable) -> None:
+    def __init__(self, table: BlobTable, lease_seconds: int = LEASE_SECONDS) -> None:
         self._table = table
+        self._lease_seconds = lease_seconds
 
     def get(self, instance: str, scope: str) -> tuple[ScopeRow, str | None]:
         row, etag = self._table.get(instance, scope, type=ScopeRow)
@@ -97,9 +98,9 @@ class Scans:
     def put(self, instance: str, scope: str, row: ScopeRow, etag: str | None = None, lease: Lease | None = None) -> str:
         return self._table.put(instance, scope, row, etag=etag, lease=lease)
 
-    def lease(self, instance: str, scope: str, seconds: int = 60) -> Lease:
+    def lease(self, instance: str, scope: str) -> Lease:
         """A lease on the scope; the row is made when there is none. Raises Conflict while somebody else holds it."""
-        return self._table.lease(instance, scope, seconds)
+        return self._table.lease(instance, scope, self._lease_seconds)
 
     def of(self, instance: str) -> Iterator[tuple[str, ScopeRow]]:
         for scope, row, _ in self._table.rows(instance, type=ScopeRow):

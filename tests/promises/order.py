@@ -223,6 +223,7 @@ class _NoLease:
     """Everybody gets one, at any time."""
 
     id = None
+    seconds = 60
 
     def renew(self) -> None:
         """Always."""
