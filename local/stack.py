@@ -182,14 +182,16 @@ class Stack(AbstractContextManager["Stack"]):
         self.apps[number] = self._part(self._host, *arguments, log=f"trigger_host{number + 1 if number else ''}")
 
     def await_app(self, number: int) -> None:
+        """Until it is ready."""
         app = self.apps[number]
         assert app is not None
         self._app_urls[number] = f"http://127.0.0.1:{app.ready()['port']}"
 
-    def start_app(self, number: int = 0) -> None:
-        """Start a function app again, after `kill_app`."""
+    def start_app(self, number: int = 0, *, wait: bool = True) -> None:
+        """Start a function app again, after `kill_app`; without `wait`, call `await_app` before it is killed anew."""
         self._start_app(number)
-        self.await_app(number)
+        if wait:
+            self.await_app(number)
 
     def kill_app(self, number: int = 0) -> None:
         """End a function app as a crash would, without a word."""
@@ -246,10 +248,12 @@ class Stack(AbstractContextManager["Stack"]):
         """What the app has done since the last call: a dict per execution. Raises StackError when a part has died."""
         said, self._said = self._said, []
         yield from said
+        starting = [app for number, app in enumerate(self.apps) if number not in self._app_urls]
         for part in self._parts:
-            for line in part.said():
-                if part in self.apps:
-                    yield line
+            if part not in starting:
+                for line in part.said():
+                    if part in self.apps:
+                        yield line
         if self._azurite is not None and self._azurite.process.poll() is not None:
             raise StackError(
                 "storage (Azurite) has stopped", fix=f"start it again, or begin anew without {self.folder}"

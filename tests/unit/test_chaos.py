@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import random
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from azure.storage.blob import ContainerClient
 
+from connectors.source import Selection
+from local.azurite import Azurite
 from local.catalogue.store import Store
-from local.chaos import Change, Database, Difference, Estate, difference
+from local.chaos.estate import Change, Database, Estate, Ledger
+from local.chaos.judge import Difference, Watermarks, difference
+from local.chaos.ledger import LedgerSettings, LedgerSource
+from shared.records import Cursor, Dataset, Deleted
+from tests.support.azurite import azurite  # noqa: F401
 
 
 @pytest.fixture
@@ -53,7 +63,7 @@ def test_nothing_is_wrong_where_nothing_is(estate: Estate, catalogue: sqlite3.Co
 @pytest.mark.parametrize(
     ("sql", "lost", "wrong", "duplicated"),
     [
-        ("UPDATE entity SET deleted = 1 WHERE type = 'hookline_dataset'", 12, 4, 0),
+        ("UPDATE entity SET deleted = 1 WHERE type = 'hookline_dataset' AND qn LIKE '%mailroom%'", 12, 4, 0),
         ("UPDATE entity SET incomplete = 1 WHERE type = 'rdbms_instance'", 0, 3, 0),
         ("UPDATE entity SET doc = '{\"attributes\": {\"description\": \"old\"}}' WHERE type = 'rdbms_db'", 0, 3, 0),
         ("UPDATE relation SET deleted = 1 WHERE id = 1", 0, 1, 0),
@@ -102,8 +112,6 @@ def test_the_same_seed_plays_the_same(tmp_path: Path) -> None:
 
 def test_dropped_tables_come_back(tmp_path: Path) -> None:
     """Atlas gives them new guids then; that is worth playing."""
-    import random
-
     rng = random.Random(3)
     database = Database("d", tmp_path / "d.db")
     seen: set[str] = set()
@@ -120,3 +128,82 @@ def test_dropped_tables_come_back(tmp_path: Path) -> None:
 def test_versions_are_valid_lines(estate: Estate) -> None:
     lines = estate.uploads[0].change(estate.rng, broken=False).splitlines()
     assert sorted(json.loads(line)["kind"] for line in lines) == ["dataset", "dataset", "dataset", "process"]
+
+
+def test_a_careful_database_loses_more_than_may_be_deleted_without_asking(tmp_path: Path) -> None:
+    rng = random.Random(1)
+    database = Database("d", tmp_path / "d.db", careful=True)
+    most = 0
+    for _ in range(300):
+        before = len(database.tables)
+        database.change(rng)
+        most = max(most, before - len(database.tables))
+    assert most > 10
+    assert "delete_limit" not in database.settings()
+
+
+# ---- watermarks
+
+
+@pytest.fixture
+def landing(azurite: Azurite) -> Iterator[ContainerClient]:
+    container = ContainerClient.from_connection_string(azurite.connection_string, f"chaos{secrets.token_hex(6)}")
+    with container:
+        container.create_container()
+        yield container
+        container.delete_container()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    made = Ledger("book", tmp_path / "book.db")
+    for account, closed in (("a1", False), ("a2", False), ("a1", False), ("a2", True), ("a3", False)):
+        made._write(account, closed=closed)
+    return made
+
+
+def land(landing: ContainerClient, name: str, entries: dict[str, int], *, whole: bool = True) -> None:
+    lines = [
+        {"kind": "dataset", "address": {"path": ["main", account]}, "description": f"entry {seq}"}
+        for account, seq in entries.items()
+    ]
+    body = "\n".join(map(json.dumps, [*lines, *([{"kind": "footer"}] if whole else [])])).encode()
+    landing.upload_blob(name, gzip.compress(body), overwrite=True)
+
+
+def test_a_watermark_that_is_ahead_of_its_data_is_seen(landing: ContainerClient, ledger: Ledger) -> None:
+    watermarks = Watermarks(landing)
+    assert watermarks.ahead(ledger, "") == []
+    assert [found.split(", ")[1] for found in watermarks.ahead(ledger, "2")] == [
+        "but entry 1 of a1 has not landed",
+        "but entry 2 of a2 has not landed",
+    ]
+    land(landing, "book/1/00000.jsonl.gz", {"a1": 3}, whole=False)
+    assert len(watermarks.ahead(ledger, "4")) == 1, "half a file counts for nothing, and a closed account has no entry"
+    land(landing, "book/1/00000.jsonl.gz", {"a1": 3})
+    assert watermarks.ahead(ledger, "4") == []
+    assert len(watermarks.ahead(ledger, "5")) == 1
+    land(landing, "book/2/00000.jsonl.gz", {"a3": 5})
+    assert watermarks.ahead(ledger, "5") == []
+
+
+def test_a_ledger_is_read_from_its_watermark_on(ledger: Ledger) -> None:
+    source = LedgerSource(LedgerSettings(path=str(ledger.file), host=ledger.name), Selection())
+
+    def read(**after: str) -> list[str]:
+        found = []
+        for item in source.extract("main", **after):
+            if isinstance(item, Dataset | Deleted):
+                said = item.description if isinstance(item, Dataset) else "closed"
+                found.append(f"{item.address.path[-1]} {said}")
+            elif isinstance(item, Cursor):
+                found.append(f"up to {item.watermark}")
+        return found
+
+    assert read() == ["a1 entry 3", "a2 closed", "a3 entry 5", "up to 5"]
+    assert read(since="5") == ["a3 entry 5", "up to 5"]
+    assert read(since="1", resume="4") == ["a3 entry 5", "up to 5"]
+    assert {name[1].rpartition("/")[2]: said for name, said in ledger.expected() if said} == {
+        "a1#list": "entry 3",
+        "a3#list": "entry 5",
+    }

@@ -1,8 +1,8 @@
-"""What `./hookline chaos` plays: databases and files that change at random, and what the catalogue has to hold of them.
+"""Databases, ledgers and files that change at random, and what the catalogue has to hold of them.
 
 The model is written down by hand from docs/guide/names-and-types.md; it asks the product nothing. Everything that is
 random comes from one seed. What two sources say of one asset has no right order, so every asset has one owner: a
-database its tables, a file (in all its versions) its lists and its job.
+database its tables, a ledger its accounts, a file (in all its versions) its lists and its job.
 """
 
 from __future__ import annotations
@@ -10,25 +10,30 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from local.chaos import ledger
+
 Key = tuple[str, str]
 
-DATABASES = 3
+DATABASES, LEDGERS = 3, 2
 #: tables that a database begins with, and never falls below
 TABLES, FEWEST = 8, 3
 #: datasets of a file
 LISTS = 3
 #: of so many versions of files one has a line that is not JSON
 BROKEN_EVERY = 10
+#: of a hundred changes of a careful database, one loses most of its tables: more than may be deleted without asking
+COLLAPSES = 0.03
+#: of the changes of files, so many are none: a person has the file run again
+AGAIN = 0.05
 
 
 class Change(NamedTuple):
-    """What happened: a database to scan, or a file to upload; exactly one of the two."""
+    """What happened: an instance to scan, or a file to upload (without a body: to run again); one of the two."""
 
     instance: str = ""
     path: str = ""
@@ -36,26 +41,42 @@ class Change(NamedTuple):
 
 
 class Database:
-    """A SQLite file whose tables come, go and grow."""
+    """A SQLite file whose tables come, go and grow.
 
-    def __init__(self, name: str, file: Path) -> None:
-        self.name, self.file = name, file
+    careful: deletions above the product's limit wait for an approval; now and then it loses most of its tables at once.
+    """
+
+    connector, scope = "sqlite", "main"
+
+    def __init__(self, name: str, file: Path, *, careful: bool = False) -> None:
+        self.name, self.file, self.careful = name, file, careful
         self.tables: dict[str, list[str]] = {}
         self._made = 0
 
+    def settings(self) -> dict[str, Any]:
+        limit = {} if self.careful else {"delete_limit": 1.0}
+        return {**limit, "settings": {"path": str(self.file), "host": self.name}}
+
     def change(self, rng: random.Random) -> None:
+        if self.careful and rng.random() < COLLAPSES:
+            for table in sorted(self.tables)[FEWEST:]:
+                self._drop(table)
+            return
         kind = rng.choice(("create", "create", "drop", "grow"))
         if kind == "create" or len(self.tables) <= FEWEST:
             self.create(rng)
             return
         table = rng.choice(sorted(self.tables))
         if kind == "drop":
-            del self.tables[table]
-            self._run(f"DROP TABLE {table}")
+            self._drop(table)
         else:
             column = f"c{len(self.tables[table])}"
             self.tables[table].append(column)
             self._run(f"ALTER TABLE {table} ADD COLUMN {column} TEXT")
+
+    def _drop(self, table: str) -> None:
+        del self.tables[table]
+        self._run(f"DROP TABLE {table}")
 
     def create(self, rng: random.Random) -> None:
         """A new table, now and then with the name of one that was dropped."""
@@ -134,85 +155,94 @@ class Upload:
         return f"{server}/jobs/j#job", {f"{server}/lists/l0#list", f"{server}/lists/l1#list"}
 
 
+class Ledger:
+    """A journal that only grows: accounts are opened, written to and closed. It is read from a watermark on."""
+
+    connector, scope = "ledger", ledger.SCOPE
+
+    def __init__(self, name: str, file: Path) -> None:
+        self.name, self.file = name, file
+        self.seq = self._made = 0
+        #: account -> its last entry
+        self.accounts: dict[str, int] = {}
+        #: all that was ever written, in order: entry, account, whether it closed it
+        self.written: list[tuple[int, str, bool]] = []
+        ledger.create(file)
+
+    def settings(self) -> dict[str, Any]:
+        return {"delete_limit": 1.0, "settings": {"path": str(self.file), "host": self.name}}
+
+    def change(self, rng: random.Random) -> None:
+        """A few entries at once."""
+        for _ in range(rng.randint(1, 4)):
+            kind = rng.choice(("open", "write", "write", "close"))
+            if kind == "open" or len(self.accounts) < FEWEST:
+                self._made += 1
+                self._write(f"a{self._made}")
+            elif kind == "write":
+                self._write(rng.choice(sorted(self.accounts)))
+            else:
+                self._write(rng.choice(sorted(self.accounts)), closed=True)
+
+    def _write(self, account: str, *, closed: bool = False) -> None:
+        self.seq += 1
+        ledger.write(self.file, self.seq, account, closed=closed)
+        self.written.append((self.seq, account, closed))
+        if closed:
+            del self.accounts[account]
+        else:
+            self.accounts[account] = self.seq
+
+    def expected(self) -> Iterator[tuple[Key, str]]:
+        server = f"hookline://ledger/{self.name}"
+        yield ("hookline_container", server), ""
+        yield ("hookline_container", f"{server}/{ledger.SCOPE}"), ""
+        for account, seq in self.accounts.items():
+            yield ("hookline_dataset", f"{server}/{ledger.SCOPE}/{account}#list"), f"entry {seq}"
+
+
 class Estate:
     """Everything that is played. folder: where its databases lie."""
 
     def __init__(self, folder: Path, seed: int, files: int) -> None:
+        self.seed = seed
         self.rng = random.Random(seed)  # noqa: S311 - reproducible on purpose
-        self.databases = [Database(f"db{n}", folder / f"db{n}.db") for n in range(DATABASES)]
+        self.databases = [Database(f"db{n}", folder / f"db{n}.db", careful=n == 0) for n in range(DATABASES)]
+        self.ledgers = [Ledger(f"ledger{n}", folder / f"ledger{n}.db") for n in range(LEDGERS)]
         self.uploads = [Upload(n) for n in range(files)]
         self.changes = 0
         for database in self.databases:
             for _ in range(TABLES):
                 database.create(self.rng)
+        for book in self.ledgers:
+            book.change(self.rng)
+
+    @property
+    def sources(self) -> list[Database | Ledger]:
+        return [*self.databases, *self.ledgers]
 
     def settings(self) -> dict[str, Any]:
-        """`instances` of hookline.yaml. Nothing is due by itself, and no deletion is held."""
+        """`instances` of hookline.yaml. Nothing is due by itself; only a careful database's deletions are held."""
         return {
-            database.name: {
-                "connector": "sqlite",
-                "schedule": "0 0 0 1 1 *",
-                "delete_limit": 1.0,
-                "settings": {"path": str(database.file), "host": database.name},
-            }
-            for database in self.databases
+            source.name: {"connector": source.connector, "schedule": "0 0 0 1 1 *"} | source.settings()
+            for source in self.sources
         }
 
     def change(self) -> Change:
-        """The next change: every second time a database, else a file; new files first."""
+        """The next change: every second time a source, else a file; new files first, and now and then one again."""
         self.changes += 1
         if self.rng.random() < 0.5 and self.changes > 1:
-            database = self.rng.choice(self.databases)
-            database.change(self.rng)
-            return Change(instance=database.name)
+            source = self.rng.choice(self.sources)
+            source.change(self.rng)
+            return Change(instance=source.name)
+        there = [upload for upload in self.uploads if upload.version]
+        if there and self.rng.random() < AGAIN:
+            return Change(path=self.rng.choice(there).path)
         fresh = [upload for upload in self.uploads if not upload.version]
         upload = fresh[0] if fresh and self.rng.random() < 0.7 else self.rng.choice(self.uploads)
         return Change(path=upload.path, body=upload.change(self.rng, broken=self.changes % BROKEN_EVERY == 0))
 
     def expected(self) -> dict[Key, str]:
         """(type, qualified name) -> description."""
-        owners: list[Database | Upload] = [*self.databases, *self.uploads]
+        owners: list[Database | Ledger | Upload] = [*self.sources, *self.uploads]
         return dict(found for owner in owners for found in owner.expected())
-
-
-class Difference(NamedTuple):
-    """Catalogue against model. lost: not there; wrong: there, but not so, or not to be there; duplicated: twice."""
-
-    lost: list[str]
-    wrong: list[str]
-    duplicated: list[str]
-
-    def __bool__(self) -> bool:
-        return bool(self.lost or self.wrong or self.duplicated)
-
-
-def difference(estate: Estate, catalogue: Path) -> Difference:
-    """catalogue: the database of the local catalogue, read while it runs."""
-    with closing(sqlite3.connect(f"{catalogue.as_uri()}?mode=ro", uri=True)) as connection:
-        rows = connection.execute("SELECT type, qn, doc, incomplete FROM entity WHERE NOT deleted").fetchall()
-        ends: dict[str, set[str]] = {}
-        for one, other in connection.execute(
-            "SELECT a.qn, b.qn FROM relation r JOIN entity a ON a.id = r.end1 JOIN entity b ON b.id = r.end2 "
-            "WHERE NOT r.deleted AND NOT a.deleted AND NOT b.deleted"
-        ):
-            ends.setdefault(one, set()).add(other)
-            ends.setdefault(other, set()).add(one)
-    wanted = estate.expected()
-    there = {
-        (kind, name): "incomplete" if incomplete else json.loads(doc)["attributes"].get("description") or ""
-        for kind, name, doc, incomplete in rows
-    }
-    lost = [f"{kind} {name}" for kind, name in wanted.keys() - there.keys()]
-    wrong = [f"{kind} {name} ought not to be there" for kind, name in there.keys() - wanted.keys()]
-    wrong += [
-        f"{key[0]} {key[1]}: {there[key]!r} instead of {said!r}"
-        for key, said in wanted.items()
-        if key in there and there[key] != said
-    ]
-    for upload in estate.uploads:
-        if upload.version:
-            job, lists = upload.lineage()
-            found = {name for name in ends.get(job, set()) if name.endswith("#list")}
-            wrong += [f"{job} is linked to {sorted(found)}"] if found != lists else []
-    twice = Counter((kind, name) for kind, name, _, _ in rows)
-    return Difference(sorted(lost), sorted(wrong), sorted(f"{k} {n}" for (k, n), count in twice.items() if count > 1))
