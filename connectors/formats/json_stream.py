@@ -21,6 +21,8 @@ from shared.job_file import MAX_LINE, is_gzip, lines
 from shared.records import Refusal
 
 MAX_DEPTH = 100
+#: what is nested deeper than this is a bomb: its end is not looked for
+HOPELESS_DEPTH = 10_000
 #: characters of one value's keys and scalars, about the size of its text
 MAX_VALUE = MAX_LINE
 #: bytes of one string, which ijson holds as a whole before anyone can look at it
@@ -293,6 +295,9 @@ class _Walk:
         if opens:
             self._depth += 1
             done = False
+            if self._depth > HOPELESS_DEPTH:
+                what = f"nested deeper than {HOPELESS_DEPTH:,} levels: it was not read on"
+                raise BadInput(what, where=self._where, fix=f"flatten the {self._noun}")
         self._size += len(data) if isinstance(data, str) else 8
         if self._refusal is None:
             if self._depth - self._base > MAX_DEPTH:

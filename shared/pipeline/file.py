@@ -27,7 +27,7 @@ from shared.pipeline.beside import LandedFolder
 from shared.pipeline.choosing import Choice
 from shared.pipeline.ground import Known, ground_of
 from shared.pipeline.landing import Part, drop_rejected, open_blob, part_of, put_rejected
-from shared.pipeline.reading import Reading, read
+from shared.pipeline.reading import Reading, check_not_empty, read
 from shared.records import Refusal
 from shared.state.pending import CHUNK, Chunk, Confirmed, Expected
 from shared.state.receipts import Receipt
@@ -106,10 +106,8 @@ class File:
                     app.snapshots.amend(header.instance, header.scope, taken)
             if reading.format == SqlScript.name:
                 app.schemas.want(path, self.receipt.etag, tuple(self.schemas.unknown))
-        if not self.reasons and not work.records and header is None and not reading.may_be_empty:
-            raise BadInput(
-                "the file holds nothing to transform", where=path, fix="see docs/formats for what it may hold"
-            )
+        if not self.reasons and not work.records and header is None:
+            check_not_empty(reading)
         return self._counted(reading, header, work, choice.unchanged)
 
     def _note_beside(self, *, again: bool) -> None:

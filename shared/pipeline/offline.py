@@ -25,7 +25,7 @@ from shared.pipeline.app import App, now, rfc3339
 from shared.pipeline.beside import DiskFolder
 from shared.pipeline.login import logged_in
 from shared.pipeline.parts import PartWriter
-from shared.pipeline.reading import read
+from shared.pipeline.reading import check_not_empty, read
 from shared.records import Address, Cursor, Refusal
 from shared.settings import Instance, Limits, Settings
 from shared.state.scans import new_scan_id
@@ -39,13 +39,19 @@ class Nothing:
 
 
 class FileResult(msgspec.Struct, kw_only=True):
-    """What became of one file: records read, closures made, refused; tables whose columns its SQL would need."""
+    """What became of one file: records read, closures made, refused; tables whose columns its SQL would need.
+
+    repeated, adopted: records that had nothing to say, as `Transform` counts them.
+    """
 
     path: str
     format: str = ""
+    may_be_empty: bool = False
     records: int = 0
     refused: int = 0
     assets: int = 0
+    repeated: int = 0
+    adopted: int = 0
     unknown: tuple[Address, ...] = ()
 
 
@@ -89,7 +95,7 @@ def _closures(
             schemas=schemas,
             folder=None if opened is not None else DiskFolder(path),
         )
-        result.format = reading.format
+        result.format, result.may_be_empty = reading.format, reading.may_be_empty
         instance = reading.header.instance if reading.header is not None else ""
         configured = settings.instances.get(instance) if settings is not None else None
         work = Transform(
@@ -114,7 +120,10 @@ def _closures(
                 yield item
         finally:
             result.records, result.assets = work.records, assets
+            result.repeated, result.adopted = work.repeated, work.adopted
             result.unknown = tuple(schemas.unknown)
+        if not result.records and not result.refused:
+            check_not_empty(reading)
     except BadInput as error:
         result.refused += 1
         yield Refusal(place=error.where or str(path), rule="file", reason=error.what, fix=error.fix)

@@ -94,6 +94,13 @@ def read(
     )
 
 
+def check_not_empty(reading: Reading) -> None:
+    """Raises BadInput: no record and no refusal came out of a file of which something has to come out."""
+    if not reading.may_be_empty:
+        fix = "see docs/formats for what it may hold"
+        raise BadInput("the file holds nothing to transform", where=reading.path, fix=fix)
+
+
 def _records(opened: Callable[[], BinaryIO], path: str) -> Iterator[Found | Refusal]:
     with opened() as stream:
         yield from job_file.read(stream, path)
