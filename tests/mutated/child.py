@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import gc
+import importlib
 import sys
 import tempfile
 from pathlib import Path
@@ -15,8 +16,8 @@ from tests.mutated.corpus import corpus
 from tests.mutated.judge import judged
 from tests.mutated.mutation import mutated
 
-#: of wall time: whoever takes longer hangs, and the process says where and ends
-HANGS_SECONDS = 60
+#: module:function that takes what `messages` takes
+TRANSFORM = "shared.pipeline.offline:messages"
 
 
 def main() -> None:
@@ -24,14 +25,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--first", type=int, required=True)
     parser.add_argument("--last", type=int, required=True)
+    parser.add_argument("--transform", default=TRANSFORM)
+    parser.add_argument("--hangs", type=float, required=True, help="seconds after which it ends, and says where it was")
     said = parser.parse_args()
+    module, _, function = said.transform.partition(":")
+    transform = getattr(importlib.import_module(module), function)
     samples = corpus()
     write = msgspec.json.Encoder().encode
     with tempfile.TemporaryDirectory() as folder:
         for number in range(said.first, said.last + 1):
             file = mutated(samples, said.seed, number)
-            faulthandler.dump_traceback_later(HANGS_SECONDS, exit=True)
-            outcome = judged(file, Path(folder))
+            faulthandler.dump_traceback_later(said.hangs, exit=True)
+            outcome = judged(file, Path(folder), transform)
             faulthandler.cancel_dump_traceback_later()
             sys.stdout.buffer.write(write(outcome) + b"\n")
             sys.stdout.buffer.flush()

@@ -10,26 +10,33 @@ from pathlib import Path
 
 import msgspec
 
+from tests.mutated.child import TRANSFORM
 from tests.mutated.corpus import Sample, corpus
 from tests.mutated.judge import Outcome
 from tests.mutated.mutation import mutated
 
+#: of wall time: whoever takes longer hangs
+HANGS_SECONDS = 60.0
 ROOT = Path(__file__).parents[2]
 
 
-def outcomes(seed: int, first: int, last: int) -> Iterator[Outcome]:
-    """The outcomes of the files `first` to `last`, in this order."""
+def outcomes(
+    seed: int, first: int, last: int, *, transform: str = TRANSFORM, hangs: float = HANGS_SECONDS
+) -> Iterator[Outcome]:
+    """The outcomes of the files `first` to `last`, in this order. transform: as the child takes it."""
     samples = corpus()
     at = first
     while at <= last:
-        for outcome in _stretch(samples, seed, at, last):
+        command = [sys.executable, "-m", "tests.mutated.child", f"--seed={seed}", f"--first={at}", f"--last={last}"]
+        for outcome in _stretch(samples, [*command, f"--transform={transform}", f"--hangs={hangs}"], seed, at, last):
             yield outcome
             at = outcome.number + 1
 
 
-def _stretch(samples: dict[str, list[Sample]], seed: int, first: int, last: int) -> Iterator[Outcome]:
+def _stretch(
+    samples: dict[str, list[Sample]], command: list[str], seed: int, first: int, last: int
+) -> Iterator[Outcome]:
     """As far as one process comes; what it dies of is the last outcome."""
-    command = [sys.executable, "-m", "tests.mutated.child", f"--seed={seed}", f"--first={first}", f"--last={last}"]
     number = first
     with tempfile.TemporaryFile() as errors:
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors) as child:
