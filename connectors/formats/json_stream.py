@@ -84,7 +84,7 @@ def opened(file: BinaryIO, where: str, noun: str) -> tuple[BinaryIO, list[bytes]
     Raises BadInput: empty, not JSON, another encoding, damaged gzip.
     """
     plain = io.BufferedReader(_Unpacked(file, where), _CHUNK)
-    head, first = b"", list[bytes]()
+    head, first = bytearray(), list[bytes]()  # millions of blank lines are added one by one
     while len(first) < 3 and len(head) <= MAX_LINE and (line := plain.readline(MAX_LINE + 1)):
         line = line if head else line.removeprefix(_BOM)
         head += line
@@ -98,7 +98,7 @@ def opened(file: BinaryIO, where: str, noun: str) -> tuple[BinaryIO, list[bytes]
         kind = "HTML or XML" if first[0][:1] == b"<" else "no JSON"
         fix = f"upload JSON: one {noun}, or one {noun} a line"
         raise BadInput(f"the file is {kind}", where=where, fix=fix)
-    return cast(BinaryIO, io.BufferedReader(_Rejoined(head, plain), _CHUNK)), first
+    return cast(BinaryIO, io.BufferedReader(_Rejoined(bytes(head), plain), _CHUNK)), first
 
 
 class _Unpacked(io.RawIOBase):

@@ -22,6 +22,7 @@ from shared.errors import BadInput
 from shared.records import Found, Record, Refusal
 from tests.conformance.formats.subject import SECRET, Subject, records, shown
 
+#: of CPU time: what else the machine is busy with does not count
 SLOW_SECONDS = 10.0
 SETTINGS = settings(
     max_examples=60, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
@@ -51,9 +52,9 @@ def check(function: Check) -> Check:
 
 @contextmanager
 def bounded(what: str) -> Iterator[None]:
-    started = time.monotonic()
+    started = time.process_time()
     yield
-    took = time.monotonic() - started
+    took = time.process_time() - started
     assert took < SLOW_SECONDS, f"{what} took {took:.1f} s"
 
 
@@ -260,7 +261,7 @@ def deep_nesting_is_survived(subject: Subject) -> None:
 @check
 def huge_lines_are_survived(subject: Subject) -> None:
     x = b"x" * HUGE
-    for huge in (x, b'{"kind": "' + x + b'"}', b'{\n"typeName": "' + x + b'"}', b"[1" + b",1" * 100_000):
+    for huge in (x, b"\n" * HUGE, b'{"kind": "' + x + b'"}', b'{\n"typeName": "' + x + b'"}', b"[1" + b",1" * 100_000):
         _survives(subject, huge, f"{len(huge):,} bytes that begin with {huge[:12]!r}")
 
 
