@@ -24,6 +24,8 @@ from shared.lineage.rewriting import table_arguments, table_queries
 from shared.lineage.tokens import select
 from shared.lineage.words import word
 
+#: sqlglot imports a module of this name, so that only names go there, never a path or ten thousand characters
+_DIALECT = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _MISSING = re.compile(r"^Required keyword: '\w+' missing for <class '[\w.]*\.(\w+)'>")
 _TOO_MUCH = "The number of provided arguments"
 #: tried in this order where the dialect's own grammar fails
@@ -50,7 +52,7 @@ logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # what it warns of come
 def dialect_of(name: str) -> tuple[str, Dialect, str]:
     """(sqlglot's name, the dialect, what to say where it is not the one that was asked for)."""
     wanted = canonical(name)
-    if wanted == "" or Dialect.get(wanted) is not None:
+    if wanted == "" or (_DIALECT.fullmatch(wanted) and Dialect.get(wanted) is not None):
         return wanted, Dialect.get_or_raise(wanted), ""
     near = nearest(wanted)
     if near is not None:

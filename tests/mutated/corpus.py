@@ -53,7 +53,7 @@ def _every_kind() -> list[Record]:
     recent = database.at("public", "recent", type="view")
     columns = (
         Column("id", "integer", nullable=False, description="number", key="primary", default="1"),
-        Column("customer", "integer", key="foreign"),
+        Column("customer", "integer", key="unique"),
     )
     return [
         Container(address=server, properties={"version": "16"}),
@@ -85,7 +85,12 @@ def _every_kind() -> list[Record]:
             default_database="crm",
             default_schema="public",
         ),
-        Query(address=server, sql="INSERT INTO public.orders SELECT * FROM stage.orders", dialect="postgres"),
+        Query(
+            address=server,
+            sql="INSERT INTO public.orders SELECT * FROM stage.orders",
+            dialect="postgres",
+            default_database="crm",
+        ),
         Report(
             address=Address("looker", "bi.example", ("sales",), "dashboard"),
             inputs=(recent,),

@@ -196,3 +196,8 @@ def test_what_surely_writes_nothing(sql: str) -> None:
 def test_no_case_that_writes_counts_as_silent() -> None:
     silent = [c.id for c in cases() if c.outputs and c.inputs and moves_nothing(c.sql)]
     assert silent == []
+
+
+@pytest.mark.parametrize("name", ["a." * 10_000, "../x", "\0", "x" * 100_000, ".", "tsql, x=y"])
+def test_a_dialect_that_is_no_name_is_only_unknown(name: str) -> None:
+    assert plain_text("SELECT 1 FROM a", name) == plain_text("SELECT 1 FROM a", "")
