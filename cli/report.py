@@ -13,6 +13,7 @@ from cli.output import ago, brief, out, plural, refusal, show_table
 if TYPE_CHECKING:
     from shared.pipeline.app import App
     from shared.pipeline.overview import InstanceStatus, Status
+    from shared.state.circuits import Circuit
     from shared.state.receipts import Receipt
     from shared.state.scans import Scan
 
@@ -82,6 +83,8 @@ def show_status(found: Status, *, when: bool = True) -> None:
     since = f", the first sent {ago(found.waiting_since)}" if found.waiting and when else ""
     waiting = f"waiting for confirmation: {plural(found.waiting, 'asset')}{since}"
     out.print(f"\nfiles: {totals}; {waiting}; sent by {found.sink}")
+    if found.circuit is not None:
+        _show_reasons([(f"sending by {found.sink}", left_alone(found.circuit), found.circuit.fix)])
     if found.landed_since and when:
         landed = plural(found.totals["landed"], "file")
         out.print(f"[yellow]{landed} not taken up yet, the first landed {ago(found.landed_since)}[/yellow]")
@@ -97,6 +100,8 @@ def show_instances(instances: list[InstanceStatus], *, when: bool = True) -> Non
             rows.append([one.name, "", coloured(state), *[""] * (len(SCAN_COLUMNS) - 3)])
         if one.problem:
             reasons.append((one.name, one.problem, one.fix))
+        if one.circuit is not None and one.circuit.open:
+            reasons.append((one.name, left_alone(one.circuit), one.circuit.fix))
         for scan in one.scans:
             rows.append(_scan_row(scan))
             reasons += _scan_reasons(scan)
@@ -127,6 +132,12 @@ def _scan_reasons(scan: Scan) -> list[tuple[str, str, str]]:
         what = f"{plural(scan.held, 'asset')} gone from the source and not deleted; `./hookline rejected` says why"
         reasons.append((place, what, f"`./hookline approve {scan.instance} {scan.scope}` if this is meant"))
     return reasons
+
+
+def left_alone(circuit: Circuit) -> str:
+    """What an open circuit means for the person who waits."""
+    times = plural(circuit.failures, "failure")
+    return f"{circuit.error} (circuit open since {circuit.since[:16]}Z, {times}; next try at {circuit.retry_at[:16]}Z)"
 
 
 def show_files(receipts: list[Receipt], *, when: bool = False) -> None:

@@ -20,11 +20,13 @@ from shared.delivery.pace import Pace
 from shared.delivery.sinks import Sink, make_sink
 from shared.errors import HooklineError, LoginRefused, SettingsError
 from shared.naming import Naming
+from shared.pipeline.breaking import GuardedSink, SinkCircuit, SourceCircuit
 from shared.pipeline.known_columns import CatalogueColumns
 from shared.records import Address
 from shared.settings import Instance, Secrets, Settings, convert, load, resolve
 from shared.state import BlobTable
 from shared.state.beside import Beside
+from shared.state.circuits import Circuits
 from shared.state.pending import Pending
 from shared.state.receipts import Receipts, notes
 from shared.state.scans import Scans
@@ -149,9 +151,16 @@ class App:
     @property
     def sink(self) -> Sink:
         """Where messages go. Raises SettingsError."""
-        if self.settings.purview.hook is not None:
-            return self._hub_sink
-        return make_sink(self.azure, self.settings, self.catalog, self.pace)
+        hub = self.settings.purview.hook is not None
+        sink = self._hub_sink if hub else make_sink(self.azure, self.settings, self.catalog, self.pace)
+        return GuardedSink(sink, self.sink_circuit)
+
+    @cached_property
+    def sink_circuit(self) -> SinkCircuit:
+        return SinkCircuit(
+            self.circuits,
+            lambda: now(),  # noqa: PLW0108 - looked up when it is called: tests move it
+        )
 
     @property
     def typedefs(self) -> TypedefSync | None:
@@ -189,6 +198,10 @@ class App:
     @cached_property
     def beside(self) -> Beside:
         return Beside(self.table("beside"))
+
+    @cached_property
+    def circuits(self) -> Circuits:
+        return Circuits(self.table("circuits"))
 
     @cached_property
     def catalogue_columns(self) -> CatalogueColumns:
@@ -229,6 +242,9 @@ class App:
         except KeyError:
             there = ", ".join(sorted(self.settings.instances)) or "none"
             raise SettingsError(f"there is no instance {name!r}", fix=f"configured: {there}") from None
+
+    def source_circuit(self, name: str) -> SourceCircuit:
+        return SourceCircuit(self.circuits, name, self.instance(name))
 
     def source(self, name: str) -> Source[Any]:
         """The source of an instance, secrets resolved; not connected yet. Raises SettingsError and its kinds."""

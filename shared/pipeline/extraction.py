@@ -26,7 +26,7 @@ from shared.pipeline.held import selection_of
 from shared.pipeline.landing import part_path, put_landing, put_rejected
 from shared.pipeline.login import logged_in
 from shared.pipeline.parts import PartWriter
-from shared.pipeline.scheduling import STOPPED_AFTER, ScanRequest
+from shared.pipeline.scheduling import STOPPED_AFTER, ScanRequest, configured, unanswered, wait_for_source
 from shared.records import Container, Cursor, Refusal
 from shared.state import Conflict, Lease
 from shared.state.scans import Scan, ScopeRow
@@ -43,6 +43,10 @@ def extract(app: App, body: str, *, time_limit: float = TIME_LIMIT_SECONDS) -> l
     """
     message = _requested(body)
     instance, scope = message.instance, message.scope
+    circuit = app.source_circuit(instance).look() if instance in app.settings.instances else None
+    if circuit is not None and circuit.shut(now()):
+        wait_for_source(app, message, circuit)
+        return []
     row, _ = app.scans.get(instance, scope)
     if row.current is not None and row.current.id != message.scan:
         finish_if_done(app, instance, scope, row.current.id)
@@ -103,6 +107,8 @@ def _take_up(app: App, row: ScopeRow, message: ScanRequest, beat: Beat) -> Scan 
         full=full,
         since="" if full else row.watermark,
         selection=selection_of(instance) if instance is not None else "",
+        tries=current.tries + 1 if current is not None and unanswered(current) else 0,
+        configured=configured(instance) if instance is not None else "",
     )
 
 
@@ -144,6 +150,7 @@ class _Stretch:
             raise
         except SourceUnreachable as error:
             self._save(state="failed", **_said(error))
+            self.app.source_circuit(self.scan.instance).failed(error, now())
             raise
         except Transient:
             raise
@@ -236,6 +243,7 @@ class _Stretch:
             stops=0,
             **changes,
         )
+        self.app.source_circuit(scan.instance).works()
         self.records = self.assets = 0
         self.refusals = []
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 from collections.abc import Container, Iterator
 
 import msgspec
 
 from shared.errors import BadInput, HooklineError, SourceUnreachable, StorageBusy
 from shared.pipeline.app import App, log, now, parsed, rfc3339
+from shared.pipeline.breaking import longest
 from shared.pipeline.login import logged_in
 from shared.settings import Instance, due
 from shared.state import NEW, Conflict
+from shared.state.circuits import Circuit, delay
 from shared.state.scans import Scan, ScopeRow, new_scan_id
 
-#: a source that did not answer is asked again before its next due time
-UNREACHABLE_AGAIN = dt.timedelta(minutes=15)
 #: a scan that nobody has touched for so long has lost its queue message; a worker stops after half of it
 STOPPED_AFTER = dt.timedelta(hours=1)
 #: how often such a scan is taken up again from its last part
@@ -54,6 +55,15 @@ def request(
     """
     settings = app.instance(instance)
     moment = now()
+    circuit = app.source_circuit(instance)
+    failing = circuit.look()
+    if failing is not None and not only_due:  # a person wants to know
+        circuit.close()
+        failing = None
+    if failing is not None and failing.open:
+        app.looked.pop(instance, None)  # to be there when its time has come
+        if failing.shut(moment):
+            return []
     rows = dict(app.scans.of(instance))
     messages = list(_stopped(app, instance, rows, moment)) if only_due else []
     if only_due and not _any_due(settings, rows, moment):
@@ -61,8 +71,14 @@ def request(
     scopes = logged_in(app, instance, lambda source: source.scopes())
     if NO_SCOPE in rows and NO_SCOPE not in scopes:
         app.scans.delete(instance, NO_SCOPE)
+        circuit.works()
+        failing = None
     for scope in rows.keys() - scopes - {NO_SCOPE}:
         _note_gone(app, instance, scope, rows[scope], moment)
+    if failing is not None and failing.open:
+        if messages or any(_at_work(row.current, moment) or _asked(row, moment) for row in rows.values()):
+            return messages  # one is on its way already
+        scopes = _first(settings, rows, scopes, moment)
     for scope in scopes:
         if only is not None and scope not in only:
             continue
@@ -74,7 +90,7 @@ def request(
             scope=scope,
             scan=new_scan_id(moment),
             started=rfc3339(moment),
-            full=full,
+            full=full or (row.current is not None and unanswered(row.current) and row.current.full),
             reason=reason,
         )
         message = msgspec.json.encode(asked).decode()
@@ -106,21 +122,78 @@ def _any_due(settings: Instance, rows: dict[str, ScopeRow], moment: dt.datetime)
 
 def _due(settings: Instance, row: ScopeRow, moment: dt.datetime) -> bool:
     """Whether a scope is to be scanned, and nobody has asked for it lately."""
-    if row.asked and moment - parsed(row.asked) < STOPPED_AFTER:
+    if _asked(row, moment):
         return False
     scan = row.current
-    if scan is None or _try_again(scan, moment):
+    if scan is None or _try_again(settings, scan, moment):
         return True
     return due(settings.schedule, parsed(scan.started), moment)
 
 
-def _try_again(scan: Scan, moment: dt.datetime) -> bool:
-    """Whether a source that did not answer is asked again before its next due time (a wrong password is not)."""
-    return (
-        scan.state == "failed"
-        and scan.problem == SourceUnreachable.__name__
-        and moment - parsed(scan.touched or scan.started) >= UNREACHABLE_AGAIN
-    )
+def _asked(row: ScopeRow, moment: dt.datetime) -> bool:
+    return bool(row.asked) and moment - parsed(row.asked) < STOPPED_AFTER
+
+
+def _first(settings: Instance, rows: dict[str, ScopeRow], scopes: list[str], moment: dt.datetime) -> list[str]:
+    """Of a source that is just being tried again: one scope that is due, the one whose last try was longest ago.
+
+    So that a scope which fails for reasons of its own does not stand before its neighbours.
+    """
+    wanted = [scope for scope in scopes if _due(settings, rows.get(scope, ScopeRow()), moment)]
+
+    def tried(scope: str) -> str:
+        scan = rows.get(scope, ScopeRow()).current
+        return "" if scan is None else scan.touched or scan.started
+
+    return sorted(wanted, key=tried)[:1]
+
+
+def unanswered(scan: Scan) -> bool:
+    """Whether the source did not answer a scan, so that trying again may help."""
+    return scan.state == "failed" and scan.problem == SourceUnreachable.__name__
+
+
+def configured(instance: Instance) -> str:
+    """Stands for how an instance is configured, references to secrets as written; too short to tell anything else."""
+    said = msgspec.json.encode([instance.connector, dict(instance.settings)], enc_hook=str)
+    return hashlib.blake2b(said, digest_size=3).hexdigest()
+
+
+def _try_again(settings: Instance, scan: Scan, moment: dt.datetime) -> bool:
+    """Whether a scan that failed is tried again before its next due time.
+
+    A source that did not answer after a while, a wrong password only when somebody has changed the settings.
+    """
+    if unanswered(scan):
+        wait = delay(scan.tries + 1, longest(settings, moment))
+        return moment - parsed(scan.touched or scan.started) >= wait
+    return scan.state == "failed" and scan.configured not in ("", configured(settings))
+
+
+def wait_for_source(app: App, message: ScanRequest, circuit: Circuit) -> None:
+    """A scan that cannot be begun while the source is left alone: its row says why, and it is asked for again."""
+    log.info("instance=%s scope=%s waits for the source", message.instance, message.scope)
+    row, _ = app.scans.get(message.instance, message.scope)
+    last, asked = row.current, "" if row.asked == message.started else row.asked
+    if last is None or (last.id != message.scan and last.state not in ("running", "extracted")):
+        last = Scan(
+            id=message.scan,
+            instance=message.instance,
+            scope=message.scope,
+            started=message.started,
+            reason=message.reason,
+            full=message.full,
+        )
+    if last.id == message.scan and last.state == "running":
+        last = msgspec.structs.replace(
+            last,
+            state="failed",
+            touched=rfc3339(now()),
+            problem=SourceUnreachable.__name__,
+            error=circuit.error,
+            fix=circuit.fix,
+        )
+    _change(app, message.instance, message.scope, current=last, asked=asked)
 
 
 def _stopped(app: App, instance: str, rows: dict[str, ScopeRow], moment: dt.datetime) -> Iterator[str]:
@@ -202,6 +275,8 @@ def schedule(app: App) -> list[str]:
         except HooklineError as error:
             log.error("instance=%s cannot be scanned: %s", name, error)
             note_failure(app, name, error)
+            if isinstance(error, SourceUnreachable):
+                app.source_circuit(name).failed(error, now(), at_once=True)
         except Exception as error:  # noqa: BLE001 - one connector's fault is not to stop the others
             log.exception("instance=%s: the connector failed", name)
             fix = "look at the function's log; it is a fault of the connector, please report it"
@@ -230,6 +305,7 @@ def note_failure(app: App, instance: str, error: HooklineError) -> None:
         state="failed",
         reason="schedule",
         problem=type(error).__name__,
+        configured=configured(app.instance(instance)),
         error=error.what,
         fix=error.fix,
     )

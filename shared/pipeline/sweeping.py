@@ -36,10 +36,15 @@ SLACK = dt.timedelta(seconds=60)
 
 def sweep(app: App) -> list[str]:
     """Returns messages for the queue `replays`."""
-    _finish(app)
+    trouble = app.sink_circuit.look()
+    shut = trouble is not None and trouble.shut(now())
+    if not shut:
+        _finish(app)
     answers = Answers(app)
     looks = itertools.chain(answers.look(), _unseen(app, answers.paths), _early(app), _beside(app))
-    found = list(itertools.islice(looks, MAX_REPLAYS))
+    # while nothing can be sent, nothing is; then one file is sent first
+    most = 0 if shut else MAX_REPLAYS if trouble is None else 1
+    found = list(itertools.islice(looks, most))
     trim_daily(app)
     return [msgspec.json.encode(replay).decode() for replay in found]
 

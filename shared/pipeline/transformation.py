@@ -33,6 +33,7 @@ from shared.pipeline.ground import place_of
 from shared.pipeline.landing import Version, part_of, put_rejected, version
 from shared.records import Refusal
 from shared.state import Conflict, Lease
+from shared.state.circuits import Circuit
 from shared.state.pending import Confirmed
 from shared.state.receipts import Receipt, settled
 
@@ -59,6 +60,7 @@ def transform(
         return vanished(app, path)
     if not again and _is_done(app.receipts.get(path)[0], there):
         return None
+    shut = None if again else app.sink_circuit.shut()
     try:
         lease = app.receipts.lease(path)
     except Conflict:
@@ -69,7 +71,8 @@ def transform(
         if not again and _is_done(before, there):
             return None
         try:
-            done = _Attempt(app, blob, there, before, lease, again=again).run(time_limit)
+            attempt = _Attempt(app, blob, there, before, lease, again=again)
+            done = attempt.run(time_limit) if shut is None else attempt.wait(shut)
         except Superseded as error:
             log.warning("path=%s: another worker has taken over: %s", path, error)
             return None
@@ -168,6 +171,16 @@ class _Attempt:
         if done.final:
             app.pending.remove(path, done.run)
         return done
+
+    def wait(self, circuit: Circuit) -> Receipt:
+        """Nothing can be sent, so nothing is begun; the sweep comes back to it."""
+        before = self.before
+        taken_up = before is not None and before.etag == self.there.etag and before.state == "transforming"
+        receipt = before if before is not None and taken_up else self.receipt
+        waiting = msgspec.structs.replace(receipt, attempts=self.failed, error=circuit.error, fix=circuit.fix)
+        if waiting != before:
+            self.app.receipts.put(waiting, lease=self.lease)
+        return waiting
 
     def _take_up(self) -> Confirmed:
         """Write the receipt of this run; what an interrupted one has brought into the catalogue, it keeps."""

@@ -30,6 +30,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     there are more than the limit.
     selection: stands for the instance's include and exclude; another one, another selection.
     problem: kind of the error; stops: how often the scan stopped without a word since its last part.
+    tries: scans before it, in a row, that the source did not answer; configured: stands for the instance's settings.
     """
 
     id: str
@@ -58,6 +59,8 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     new: int = 0
     changed: int = 0
     unchanged: int = 0
+    tries: int = 0
+    configured: str = ""
     stale: int = 0
     deleted: int = 0
     held: int = 0
