@@ -42,9 +42,9 @@ def sweep(app: App) -> list[str]:
         _finish(app)
     answers = Answers(app)
     looks = itertools.chain(answers.look(), _unseen(app, answers.paths), _early(app), _beside(app))
-    # while nothing can be sent, nothing is; then one file is sent first
-    most = 0 if shut else MAX_REPLAYS if trouble is None else 1
-    found = list(itertools.islice(looks, most))
+    if shut:  # what was sent before may have arrived; nothing more is sent now
+        looks = itertools.filterfalse(lambda _: True, answers.look())
+    found = list(itertools.islice(looks, MAX_REPLAYS if trouble is None else 1))  # one goes first
     trim_daily(app)
     return [msgspec.json.encode(replay).decode() for replay in found]
 
