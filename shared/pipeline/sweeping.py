@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+from collections import deque
 from collections.abc import Iterator
 
 import msgspec
@@ -42,9 +43,9 @@ def sweep(app: App) -> list[str]:
         _finish(app)
     answers = Answers(app)
     looks = itertools.chain(answers.look(), _unseen(app, answers.paths), _early(app), _beside(app))
-    if shut:  # what was sent before may have arrived; nothing more is sent now
-        looks = itertools.filterfalse(lambda _: True, answers.look())
-    found = list(itertools.islice(looks, MAX_REPLAYS if trouble is None else 1))  # one goes first
+    if shut:  # what was sent before may have arrived all the same
+        deque(answers.look(), maxlen=0)
+    found = list(itertools.islice(looks, 0 if shut else MAX_REPLAYS if trouble is None else 1))
     trim_daily(app)
     return [msgspec.json.encode(replay).decode() for replay in found]
 
