@@ -118,11 +118,13 @@ def health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
 
 
 @app.route(route="status", methods=["GET"])
-def status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
-    """Instances, scans, files and what was rejected."""
+def status(req: func.HttpRequest) -> func.HttpResponse:
+    """Instances, scans, files and what was rejected: a page for a browser, JSON for a script."""
     from shared import pipeline
 
-    return _json(*pipeline.status())
+    code, body, headers = pipeline.status(req.params, req.headers.get("accept", ""))
+    kind = headers.pop("Content-Type")
+    return func.HttpResponse(body, status_code=code, headers=headers, mimetype=kind.partition(";")[0], charset="utf-8")
 
 
 @app.route(route="scan/{instance}", methods=["POST"])

@@ -52,7 +52,7 @@ def _receipt(receipt: Receipt) -> None:
     for label, moment in (
         ("landed", receipt.landed),
         ("taken up", receipt.started),
-        ("sent", receipt.sent_at),
+        ("sent", receipt.sent_at if receipt.messages else ""),
         ("finished", receipt.finished),
     ):
         if moment:

@@ -7,6 +7,7 @@ schedule -> [scans] -> extract -> landing -> transform -> Event Hubs -> catalogu
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -72,11 +73,11 @@ def health() -> tuple[int, bytes]:
     return health(worker())
 
 
-def status() -> tuple[int, bytes]:
-    """HTTP status and JSON."""
+def status(query: Mapping[str, str], accept: str) -> tuple[int, bytes, dict[str, str]]:
+    """HTTP status, a page or JSON, and headers."""
     from shared.pipeline.http import status
 
-    return status(worker())
+    return status(worker(), query, accept)
 
 
 def scan(instance: str, full: bool) -> tuple[int, bytes, list[str]]:

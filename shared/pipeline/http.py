@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import secrets
 import zlib
+from collections.abc import Mapping
 
 import msgspec
 
-from shared.errors import HooklineError, SettingsError, Transient
+from shared.errors import HooklineError, SettingsError, Transient, UsageError
 from shared.job_file import is_gzip
-from shared.pipeline.app import App, now
+from shared.pipeline.app import App, now, rfc3339
+from shared.pipeline.files import Wanted
 from shared.pipeline.landing import put_landing_bytes
+from shared.pipeline.overview import Status
 from shared.pipeline.overview import status as status_of
+from shared.pipeline.page import HEADERS, Pages
+from shared.pipeline.refusals import Group, grouped, refusals
+from shared.pipeline.refusals import Wanted as Refusals
 from shared.pipeline.scheduling import request
+from shared.pipeline.story import Story, story
 
 #: an OpenLineage event is a few kilobytes; the largest seen with wide schemas were below 2 MB
 MAX_EVENT_BYTES = 8 * 1024 * 1024
+
+#: files of a page of `status`, and the most that may be asked for
+PAGE_FILES, MOST_FILES = 50, 500
 
 #: where events lie
 EVENTS = "uploads/openlineage/http/"
@@ -38,8 +48,48 @@ def health(app: App) -> tuple[int, bytes]:
     return (200 if storage == "ok" else 503), _encode(body)
 
 
-def status(app: App) -> tuple[int, bytes]:
-    return 200, _encode(status_of(app))
+def status(app: App, query: Mapping[str, str], accept: str = "") -> tuple[int, bytes, dict[str, str]]:
+    """What `./hookline status` shows: status, body and headers; HTML for a browser, JSON for everybody else.
+
+    query: `of` a file, a scan or an instance for its story; `rejected` for what was refused, grouped; else `state`,
+    `before`, `under` and `files` (so many, at most 500) choose files.
+    """
+    as_page = _wants_html(accept)
+    pages = Pages(rfc3339(now()), key=query.get("code", ""))
+    code = 200
+    try:
+        found = _found(app, query)
+        body = _encode(found) if not as_page else _page(pages, found, query)
+    except HooklineError as error:
+        code = 404 if isinstance(error, UsageError) and error.where else 503 if isinstance(error, Transient) else 400
+        body = pages.error(error.what, error.where, error.fix) if as_page else _error(error)
+    kind = {"Content-Type": "text/html; charset=utf-8"} if as_page else {"Content-Type": "application/json"}
+    return code, body, {**HEADERS, **kind}
+
+
+def _wants_html(accept: str) -> bool:
+    """Whether HTML stands in an Accept header before JSON: browsers name it first, scripts name JSON or nothing."""
+    kinds = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    html, json = ([kinds.index(kind)] if kind in kinds else [] for kind in ("text/html", "application/json"))
+    return bool(html) and (not json or html < json)
+
+
+def _found(app: App, query: Mapping[str, str]) -> Status | Story | list[Group]:
+    if query.get("of"):
+        return story(app, query["of"])
+    if query.get("rejected"):
+        return grouped(refusals(app, Refusals(instance=query.get("instance", ""), rule=query.get("rule", ""))))
+    most = query.get("files", str(PAGE_FILES))
+    if not most.isdecimal() or int(most) > MOST_FILES:
+        raise UsageError(f"`files` is a number up to {MOST_FILES}", fix=f"leave it out for {PAGE_FILES}")
+    state, under, before = (query.get(name, "") for name in ("state", "under", "before"))
+    return status_of(app, Wanted(most=int(most), before=before, state=state, under=under))
+
+
+def _page(pages: Pages, found: Status | Story | list[Group], query: Mapping[str, str]) -> bytes:
+    if isinstance(found, Status):
+        return pages.status(found, {name: query.get(name, "") for name in ("state", "under", "files")})
+    return pages.story(found) if isinstance(found, Story) else pages.rejected(found)
 
 
 def scan(app: App, instance: str, *, full: bool) -> tuple[int, bytes, list[str]]:

@@ -134,7 +134,8 @@ def nearest(app: App, what: str) -> str:
                 if compared.real_quick_ratio() > 0.6 and compared.quick_ratio() > 0.6:
                     yield compared.ratio(), name
 
-    near = [name for likely, name in heapq.nlargest(NEAREST, set(likeness())) if likely > 0.6]
+    likely = heapq.nlargest(NEAREST, set(likeness()))
+    near = [name for much, name in likely if much > max(0.6, likely[0][0] - 0.1)]
     known = f"did you mean {' or '.join(near)}? " if near else ""
     return f"{known}`./hookline status` names files, scans and instances"
 
