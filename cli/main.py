@@ -28,6 +28,7 @@ COMMANDS = {
     "publish": "cli.publish",
     "scan": "cli.online",
     "status": "cli.online",
+    "why": "cli.why",
     "rejected": "cli.rejected",
     "replay": "cli.online",
     "approve": "cli.deleting",

@@ -54,6 +54,7 @@ def status(config: Path | None, what: str | None, as_json: bool, files: int, bef
     """What was sent, what arrived, and why something did not.
 
     With the path of a landed file, the id of a scan or the name of an instance: its whole story.
+    `./hookline why NAME` tells that of an asset.
     """
     from shared.pipeline.files import Wanted
     from shared.pipeline.overview import status as status_of

@@ -27,6 +27,7 @@ from shared.settings import Instance, Secrets, Settings, convert, load, resolve
 from shared.state import BlobTable
 from shared.state.beside import Beside
 from shared.state.circuits import Circuits
+from shared.state.deleted import Deleted
 from shared.state.pending import Pending
 from shared.state.receipts import Receipts, notes
 from shared.state.scans import Scans
@@ -206,6 +207,10 @@ class App:
     @cached_property
     def catalogue_columns(self) -> CatalogueColumns:
         return CatalogueColumns(self.asking_catalog)
+
+    @cached_property
+    def deleted(self) -> Deleted:
+        return Deleted(self.table("deleted"))
 
     @cached_property
     def pending(self) -> Pending:

@@ -41,6 +41,7 @@ def publish_deletions(app: App, scan: Scan, names: Sequence[Name], beat: Beat) -
     app.receipts.put(receipt)
     if before is not None:
         app.pending.remove(path, before.run)
+    app.deleted.note(scan.instance, scan.scope, scan.id, names)
     deleted = messages = size = 0
     for number, group in enumerate(_batches(names)):
         packed = _messages(app, group)

@@ -20,6 +20,7 @@ from shared.pipeline.refusals import Group, grouped, refusals
 from shared.pipeline.refusals import Wanted as Refusals
 from shared.pipeline.scheduling import request
 from shared.pipeline.story import Story, story
+from shared.pipeline.why import Why, why
 
 #: an OpenLineage event is a few kilobytes; the largest seen with wide schemas were below 2 MB
 MAX_EVENT_BYTES = 8 * 1024 * 1024
@@ -51,8 +52,8 @@ def health(app: App) -> tuple[int, bytes]:
 def status(app: App, query: Mapping[str, str], accept: str = "") -> tuple[int, bytes, dict[str, str]]:
     """What `./hookline status` shows: status, body and headers; HTML for a browser, JSON for everybody else.
 
-    query: `of` a file, a scan or an instance for its story; `rejected` for what was refused, grouped; else `state`,
-    `before`, `under` and `files` (so many, at most 500) choose files.
+    query: `of` a file, a scan or an instance for its story; `why` for what is known of an asset; `rejected` for what
+    was refused, grouped; else `state`, `before`, `under` and `files` (so many, at most 500) choose files.
     """
     as_page = _wants_html(accept)
     pages = Pages(rfc3339(now()), key=query.get("code", ""))
@@ -67,6 +68,9 @@ def status(app: App, query: Mapping[str, str], accept: str = "") -> tuple[int, b
     return code, body, {**HEADERS, **kind}
 
 
+Found = Status | Story | Why | list[Group]
+
+
 def _wants_html(accept: str) -> bool:
     """Whether HTML stands in an Accept header before JSON: browsers name it first, scripts name JSON or nothing."""
     kinds = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
@@ -74,9 +78,11 @@ def _wants_html(accept: str) -> bool:
     return bool(html) and (not json or html < json)
 
 
-def _found(app: App, query: Mapping[str, str]) -> Status | Story | list[Group]:
+def _found(app: App, query: Mapping[str, str]) -> Found:
     if query.get("of"):
         return story(app, query["of"])
+    if query.get("why"):
+        return why(app, query["why"])
     if query.get("rejected"):
         return grouped(refusals(app, Refusals(instance=query.get("instance", ""), rule=query.get("rule", ""))))
     most = query.get("files", str(PAGE_FILES))
@@ -86,9 +92,11 @@ def _found(app: App, query: Mapping[str, str]) -> Status | Story | list[Group]:
     return status_of(app, Wanted(most=int(most), before=before, state=state, under=under))
 
 
-def _page(pages: Pages, found: Status | Story | list[Group], query: Mapping[str, str]) -> bytes:
+def _page(pages: Pages, found: Found, query: Mapping[str, str]) -> bytes:
     if isinstance(found, Status):
         return pages.status(found, {name: query.get(name, "") for name in ("state", "under", "files")})
+    if isinstance(found, Why):
+        return pages.why(found)
     return pages.story(found) if isinstance(found, Story) else pages.rejected(found)
 
 

@@ -17,6 +17,7 @@ from shared.pipeline.files import Files
 from shared.pipeline.overview import InstanceStatus, Status
 from shared.pipeline.refusals import Group
 from shared.pipeline.story import Asset, FileStory, InstanceStory, ScanStory, Story
+from shared.pipeline.why import Why
 from shared.state.receipts import Receipt
 from shared.state.scans import Scan
 
@@ -114,7 +115,16 @@ class Pages:
         box = Html(
             '<input name="of" size="40" placeholder="file, scan, instance" aria-label="what"> <button>tell</button>'
         )
-        nav = tag("nav", self.link("status"), self.link("rejected", rejected="1"), tag("form", key, box))
+        why = Html('<input name="why" size="40" placeholder="why is my asset not there?" aria-label="asset"> ')
+        ask = Html("<button>why</button>")
+        nav = tag(
+            "nav",
+            self.link("status"),
+            self.link("rejected", rejected="1"),
+            tag("form", key, box),
+            " ",
+            tag("form", key, why, ask),
+        )
         head = tag("head", Html('<meta charset="utf-8">'), tag("title", title), tag("style", Html(_STYLE)))
         return f"<!doctype html><html lang=en>{head}{tag('body', nav, tag('h1', title), *body)}</html>".encode()
 
@@ -269,6 +279,39 @@ class Pages:
             return Html("")
         rows = ([asset.operation, asset.type_name, asset.qualified_name] for asset in assets)
         return Html(tag("h2", title) + table([" ", "type", "qualified name"], rows))
+
+    def why(self, told: Why) -> bytes:
+        """What is known of an asset."""
+        rows = [
+            [
+                one.kind,
+                f"{one.type_name} {one.qualified_name}",
+                one.instance and f"{one.instance}/{one.scope}",
+                self.link(one.file or one.scan, of=one.file or f"{one.instance}/{one.scan}")
+                if one.file or one.scan
+                else "",
+                coloured(one.state),
+                ago(one.when, self._at),
+                one.said,
+                tag("span", one.fix, class_="dim"),
+            ]
+            for one in told.sightings
+        ]
+        seen = table([" ", "asset", "scope", "file or scan", "state", "when", " ", " "], rows)
+        there = (
+            [item.type_name, item.qualified_name, item.status or "not there", item.guid] for item in told.catalogue
+        )
+        near = [tag("li", self.link(name, why=name)) for name in told.nearest]
+        return self._page(
+            f"Why {told.name}",
+            seen if rows else tag("p", "nothing is known of it: no scan has published it, no file names it"),
+            *([tag("p", "more of: ", ", ".join(told.more))] if told.more else []),
+            *([tag("p", "did you mean"), tag("ul", *near)] if near else []),
+            tag("h2", "In the catalogue"),
+            tag("p", f"not asked: {told.unasked}")
+            if told.unasked
+            else table(["type", "qualified name", " ", "guid"], there),
+        )
 
     # ---- refusals, errors
 

@@ -64,14 +64,7 @@ def read(
         )
     with opened() as stream:
         head = stream.read(HEAD_BYTES)
-    plain = opened
-    if job_file.is_gzip(head):
-
-        def plain() -> BinaryIO:
-            return cast(
-                BinaryIO, io.BufferedReader(_Unpacked(opened(), path, max(MAX_UNPACKED, size * MAX_RATIO)), 1 << 18)
-            )
-
+    plain = unpacked(opened, path, size) if job_file.is_gzip(head) else opened
     header = job_file.peek_header(head)
     if header is not None:
         with plain() as stream:
@@ -92,6 +85,12 @@ def read(
         repeats="refuse" if kind.name in ("records", "atlas_json") else "newer",
         may_be_empty=kind.may_be_empty,
     )
+
+
+def unpacked(opened: Callable[[], BinaryIO], path: str, size: int) -> Callable[[], BinaryIO]:
+    """The same for what is in a gzip file of `size` bytes; the streams raise BadInput where it is damaged or a bomb."""
+    most = max(MAX_UNPACKED, size * MAX_RATIO)
+    return lambda: cast(BinaryIO, io.BufferedReader(_Unpacked(opened(), path, most), 1 << 18))
 
 
 def check_not_empty(reading: Reading) -> None:

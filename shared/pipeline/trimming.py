@@ -82,5 +82,7 @@ def _remove(app: App, receipt: Receipt) -> bool:
     elif version(app.landing.get_blob_client(path)) is not None:
         return False
     drop_rejected(app, path)
+    if receipt.format == DELETIONS:
+        app.deleted.forget(receipt.instance, receipt.scope, receipt.scan)
     app.receipts.delete(path)
     return True

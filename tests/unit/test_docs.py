@@ -462,9 +462,10 @@ def test_secrets_stay_out_of_pages() -> None:
             )
 
 
-@pytest.mark.parametrize("heading", ["Status", "Instance", "Scan", "File"])
+@pytest.mark.parametrize("heading", ["Status", "Instance", "Scan", "File", "Why"])
 def test_the_json_of_status_is_documented(heading: str) -> None:
     from shared.pipeline.overview import InstanceStatus, Status
+    from shared.pipeline.why import Why
     from shared.state.receipts import Receipt
     from shared.state.scans import Scan
 
@@ -473,6 +474,7 @@ def test_the_json_of_status_is_documented(heading: str) -> None:
         "Instance": InstanceStatus,
         "Scan": Scan,
         "File": Receipt,
+        "Why": Why,
     }
     text = (GUIDE / "status.md").read_text("utf-8").split(f"\n**{heading}**", 1)[1]
     told = [name for row in rows(text.split("\n\n", 1)[1].split("\n\n", 1)[0]) for name in code(row[0])]

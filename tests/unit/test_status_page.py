@@ -15,6 +15,7 @@ import pytest
 from shared.pipeline import http, page
 from shared.pipeline.overview import Status
 from shared.pipeline.story import Story
+from shared.pipeline.why import Why
 from shared.state.receipts import Receipt
 from tests.support.azurite import azurite  # noqa: F401
 from tests.support.world import System, Table, World, world  # noqa: F401
@@ -98,13 +99,21 @@ def test_a_page_with_everything_that_matters(world: World, crm: System) -> None:
     scan = world.scan_of("crm").id
     assert f"crm: scan {scan}" in Tags(shown(world, of=scan)).text
     assert "held: 20 in 1 files" in Tags(shown(world, rejected="1")).text
+    why = Tags(shown(world, why="t01")).text
+    for words in ("held", "published", "crm/public", "ACTIVE", "./hookline approve crm public"):
+        assert words in why, words
+    assert "did you mean" in Tags(shown(world, why="odrers")).text
+    _, body, _ = http.status(world.app, {"why": "t25"}, "application/json")
+    assert [s.kind for s in msgspec.json.decode(body, type=Why).sightings] == ["published"]
     _, body, _ = http.status(world.app, {"of": "crm"}, "application/json")
     assert msgspec.json.decode(body, type=Story).about == "instance"
     _, body, _ = http.status(world.app, {"rejected": "1"}, "application/json")
     assert {group["rule"] for group in json.loads(body)} == {"held", "record"}
 
 
-@pytest.mark.parametrize("query", [{}, {"of": HOSTILE}, {"rejected": "1"}, {"of": "<script>alert(3)</script>"}])
+@pytest.mark.parametrize(
+    "query", [{}, {"of": HOSTILE}, {"rejected": "1"}, {"of": "<script>alert(3)</script>"}, {"why": "<script>alert(1)"}]
+)
 def test_a_hostile_name_stays_a_name(world: World, query: dict[str, str]) -> None:
     world.upload(HOSTILE, '{"kind": "<script>alert(4)</script>"}\n')
     world.settle()
