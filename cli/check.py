@@ -11,10 +11,14 @@ from rich.markup import escape
 
 from cli.context import app_for, settings_for
 from cli.output import out
+from cli.report import left_alone
 from connectors.source import Check
+from shared.delivery.collections import path_of
 from shared.errors import HooklineError, UsageError
 from shared.pipeline import login
 from shared.pipeline.app import App
+from shared.pipeline.placing import setting
+from shared.state.circuits import Kind
 
 
 @click.command(short_help="Is everything right, and does everything answer?")
@@ -60,6 +64,19 @@ def _instance(app: App, name: str) -> Iterator[Check]:
         yield Check(f"instance {name}", False, error.what, error.fix)
 
 
+def _circuits(app: App) -> Iterator[Check]:
+    """What is left alone for a while because it failed; `status` says the same."""
+    kinds: dict[Kind, str] = {"sink": "sending", "source": "instance", "collection": "collection of"}
+    for kind, about in kinds.items():
+        try:
+            found = list(app.circuits.of(kind))
+        except HooklineError:
+            return  # storage has its own line
+        for name, circuit in found:
+            if circuit.open:
+                yield Check(f"{about} {name}".strip(), False, left_alone(circuit), circuit.fix)
+
+
 def _try(name: str, ask: Callable[[], str]) -> Check:
     try:
         return Check(name, True, ask())
@@ -87,7 +104,17 @@ def _azure(app: App) -> Iterator[Check]:
             return f"{len(missing)} to create, {len(changed)} to extend (`./hookline types push`, or the first message)"
         return "all present"
 
+    def collection(wanted: str, where: str) -> str:
+        if app.catalog is None:
+            return "no purview.account: assets stay in the root collection"
+        found = app.collections.find(wanted, where)
+        return f"{path_of(found, app.collections.all())} ({found.name})"
+
     yield _try("storage", storage)
     if app.settings.purview.hook is not None:
         yield _try("event hub", hub)
     yield _try("typedefs", typedefs)
+    for wanted, where in dict.fromkeys(setting(app, name) for name in ("", *sorted(app.settings.instances))):
+        if wanted:
+            yield _try(f"{where}", lambda wanted=wanted, where=where: collection(wanted, where))  # type: ignore[misc]
+    yield from _circuits(app)

@@ -85,6 +85,8 @@ def show_status(found: Status, *, when: bool = True) -> None:
     out.print(f"\nfiles: {totals}; {waiting}; sent by {found.sink}")
     if found.circuit is not None:
         _show_reasons([(f"sending by {found.sink}", left_alone(found.circuit), found.circuit.fix)])
+    if found.placing is not None:
+        _show_reasons([("collection of uploads", left_alone(found.placing), found.placing.fix)])
     if found.landed_since and when:
         landed = plural(found.totals["landed"], "file")
         out.print(f"[yellow]{landed} not taken up yet, the first landed {ago(found.landed_since)}[/yellow]")
@@ -102,6 +104,8 @@ def show_instances(instances: list[InstanceStatus], *, when: bool = True) -> Non
             reasons.append((one.name, one.problem, one.fix))
         if one.circuit is not None and one.circuit.open:
             reasons.append((one.name, left_alone(one.circuit), one.circuit.fix))
+        if one.placing is not None:
+            reasons.append((f"collection of {one.name}", left_alone(one.placing), one.placing.fix))
         for scan in one.scans:
             rows.append(_scan_row(scan))
             reasons += _scan_reasons(scan)

@@ -58,6 +58,8 @@ class Catalogue:
         self.queued = threading.Event()
         self._notify = notify
         self._envelopes = envelopes or Envelopes()
+        #: collections in which the caller has no role
+        self.closed: set[str] = set()
 
     # the hook
 

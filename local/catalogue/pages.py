@@ -103,6 +103,7 @@ class Pages:
         }
         return "asset.html", {
             "asset": entity,
+            "collection": self._collection(entity),
             "attributes": attributes,
             "custom": parts.get("customAttributes") or {},
             "labels": parts.get("labels") or [],
@@ -113,6 +114,16 @@ class Pages:
             "lineage": any(self.catalogue.types.is_a(entity.type, t) for t in ("DataSet", "Process")),
             "ancestors": sorted(self.catalogue.types.entity(entity.type).ancestors - {entity.type}),
         }
+
+    def _collection(self, entity: Entity) -> str:
+        """Path of the names of the collection that it lies in; empty for the root."""
+        known = {name: (friendly, parent) for name, friendly, parent in self.catalogue.store.collections()}
+        names: list[str] = []
+        at = entity.collection
+        while at in known and len(names) <= len(known):
+            friendly, at = known[at]
+            names.append(friendly)
+        return " / ".join(reversed(names))
 
     def _above(self, entity: Entity) -> list[Entity]:
         """The chain of containers, outermost first."""

@@ -155,6 +155,8 @@ class Api:
         store = self.catalogue.store
         if name != "root" and not store.rows("SELECT 1 FROM collection WHERE name = ?", (name,)):
             raise AtlasError(404, "ATLAS-404-00-00B", f"Collection {name} does not exist")
+        if name in self.catalogue.closed:
+            raise AtlasError(403, "ATLAS-403-00-001", f"no role on collection {name}")
         entities = [self.catalogue.get(str(g)) for g in (body.get("entityGuids") if _is_object(body) else None) or []]
         with store.transaction():
             for entity in entities:
@@ -162,7 +164,7 @@ class Api:
         return {"mutatedEntities": {"UPDATE": [answers.header(entity) for entity in entities]}}
 
     def get_collections(self, _: Request, __: Json) -> Json:
-        rows = self.catalogue.store.rows("SELECT name, friendly, parent FROM collection ORDER BY name")
+        rows = self.catalogue.store.collections()
         value: list[dict[str, Any]] = [{"name": "root", "friendlyName": "Local catalogue"}]
         value += [_collection(*row) for row in rows]
         return {"count": len(value), "value": value}

@@ -199,6 +199,10 @@ class Store:
             found.setdefault(category, []).append(decode(doc))
         return found
 
+    def collections(self) -> list[tuple[str, str, str]]:
+        """(name, friendly name, parent's name) of each, the root left out."""
+        return self.rows("SELECT name, friendly, parent FROM collection ORDER BY name")
+
     # what Atlas would only write into its own logs
 
     def record_dropped(self, kind: str, subject: str, reason: str, sample: bytes) -> None:

@@ -32,10 +32,11 @@ _MAX_PAGES = 1000
 
 
 class Found(NamedTuple):
-    """An entity that the catalogue knows. status: ACTIVE or DELETED."""
+    """An entity that the catalogue knows. status: ACTIVE or DELETED; collection: id of the one it lies in, if said."""
 
     guid: str
     status: str
+    collection: str = ""
 
 
 class Collection(NamedTuple):
@@ -140,7 +141,8 @@ class Catalog:
                 self._find(type_name, names[middle:], found)
             return
         for name, entity in entities.items():
-            found[name] = Found(entity["guid"], str(entity.get("status") or "ACTIVE"))
+            status, collection = str(entity.get("status") or "ACTIVE"), str(entity.get("collectionId") or "")
+            found[name] = Found(entity["guid"], status, collection)
 
     def columns(self, type_name: str, qualified_names: Sequence[str], attribute: str) -> dict[str, tuple[str, ...]]:
         """Names of the columns of those of these tables that are there; in no certain order.

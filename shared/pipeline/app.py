@@ -16,6 +16,7 @@ from connectors.source import Selection, Source
 from shared.atlas.rules import Rules
 from shared.atlas.types import TypeRegistry
 from shared.azure import Azure
+from shared.delivery.collections import Collections
 from shared.delivery.pace import Pace
 from shared.delivery.sinks import Sink, make_sink
 from shared.errors import HooklineError, LoginRefused, SettingsError
@@ -29,6 +30,7 @@ from shared.state.beside import Beside
 from shared.state.circuits import Circuits
 from shared.state.deleted import Deleted
 from shared.state.pending import Pending
+from shared.state.placements import Placements
 from shared.state.receipts import Receipts, notes
 from shared.state.scans import Scans
 from shared.state.schemas import SchemaTable
@@ -75,6 +77,8 @@ class App:
         self._mine = threading.local()
         self._rules: tuple[float, Rules] | None = None
         self._bases: tuple[float, dict[str, Address]] | None = None
+        #: place -> (scan, collection) whose assets are known to be where they belong
+        self.placed: dict[str, tuple[str, str]] = {}
         #: when the scans of an instance were last looked at
         self.looked: dict[str, dt.datetime] = {}
         #: when an instance's source refused the login with which settings, and how
@@ -199,6 +203,14 @@ class App:
     @cached_property
     def beside(self) -> Beside:
         return Beside(self.table("beside"))
+
+    @cached_property
+    def placements(self) -> Placements:
+        return Placements(self.table("placements"))
+
+    @cached_property
+    def collections(self) -> Collections:
+        return Collections(self.asking_catalog)
 
     @cached_property
     def circuits(self) -> Circuits:

@@ -27,6 +27,7 @@ from shared.pipeline.beside import LandedFolder
 from shared.pipeline.choosing import Choice
 from shared.pipeline.ground import Known, ground_of
 from shared.pipeline.landing import Part, drop_rejected, open_blob, part_of, put_rejected
+from shared.pipeline.placing import Owned
 from shared.pipeline.reading import Reading, check_not_empty, read
 from shared.records import Refusal
 from shared.state.pending import CHUNK, Chunk, Confirmed, Expected
@@ -76,6 +77,7 @@ class File:
         app, path = self.app, self.receipt.path
         reading = self._reading()
         header = self._own(reading)
+        self.owned = Owned(app, self.receipt, reading.header.instance if reading.header is not None else "")
         with ExitStack() as held, tempfile.SpooledTemporaryFile(max_size=1 << 20) as refused:
             held.callback(self.columns.close)
             held.callback(self._note_beside, again=again)
@@ -229,7 +231,9 @@ class File:
             if isinstance(item, Refusal):
                 self._refuse(item, refused)
             else:
-                yield from choice.take(item)
+                for chosen in choice.take(item):
+                    self.owned.see(chosen)
+                    yield chosen
             self.beat()
 
     def _refuse(self, item: Refusal, refused: tempfile.SpooledTemporaryFile[bytes]) -> None:
@@ -306,6 +310,7 @@ class File:
         """Note what is waited for (or, of a sink that answers, what is there)."""
         expected: list[Expected] = [(m.operation, name) for m in group for name in m.names if name not in self.refused]
         chunk = Chunk(self.receipt.path, self.receipt.run, self.chunk)
+        self.owned.note(chunk.number, (name for operation, name in expected if operation == "create"))
         noted = self.app.pending.expect(chunk, expected, rfc3339(now()), seen=seen)
         self.chunk += 1
         self.sent, self.deleted = self.sent + noted.sent, self.deleted + noted.deleted

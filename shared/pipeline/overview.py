@@ -10,6 +10,7 @@ import msgspec
 from shared.errors import SettingsError
 from shared.pipeline.app import App, now, rfc3339
 from shared.pipeline.files import Look, Wanted
+from shared.pipeline.placing import UPLOADS
 from shared.state.circuits import Circuit
 from shared.state.receipts import Receipt
 from shared.state.scans import Scan
@@ -22,7 +23,7 @@ class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     finished: the last finished scan of scopes whose current one has not finished.
     known: False for one that is not in hookline.yaml any more, and still has assets in the catalogue: `assets` of them.
-    circuit: of its source, where the last tries failed.
+    circuit: of its source, where the last tries failed. placing: of moving its assets to their collection.
     """
 
     name: str
@@ -35,12 +36,13 @@ class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
     scans: list[Scan] = []
     finished: list[Scan] = []
     circuit: Circuit | None = None
+    placing: Circuit | None = None
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Everything. version: of this structure; at: the moment it is about (RFC 3339); the rest as in `files.Files`.
 
-    circuit: of the sink, where it refuses whatever it is given.
+    circuit: of the sink, where it refuses whatever it is given. placing: of moving what files brought.
     """
 
     version: int = VERSION
@@ -54,6 +56,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     waiting_since: str = ""
     landed_since: str = ""
     circuit: Circuit | None = None
+    placing: Circuit | None = None
 
 
 def status(app: App, wanted: Wanted | None = None) -> Status:
@@ -70,6 +73,7 @@ def status(app: App, wanted: Wanted | None = None) -> Status:
         waiting_since=found.waiting_since,
         landed_since=found.landed_since,
         circuit=app.sink_circuit.look(),
+        placing=app.circuits.get("collection", UPLOADS),
     )
 
 
@@ -92,7 +96,8 @@ def _with_scans(app: App, one: InstanceStatus) -> InstanceStatus:
         row.last for row in rows if row.last is not None and row.current is not None and row.last.id != row.current.id
     ]
     scans = [row.current for row in rows if row.current is not None]
-    return msgspec.structs.replace(one, scans=scans, finished=last, circuit=app.circuits.get("source", one.name))
+    circuit, placing = app.circuits.get("source", one.name), app.circuits.get("collection", one.name)
+    return msgspec.structs.replace(one, scans=scans, finished=last, circuit=circuit, placing=placing)
 
 
 def _left_behind(app: App, configured: set[str]) -> list[InstanceStatus]:

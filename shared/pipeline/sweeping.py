@@ -20,6 +20,7 @@ from shared.pipeline.app import App, log, now, parsed, rfc3339
 from shared.pipeline.beside import changed
 from shared.pipeline.finish import finish_if_done
 from shared.pipeline.landing import plain, put_rejected, version
+from shared.pipeline.placing import place
 from shared.pipeline.replaying import Replay
 from shared.pipeline.transformation import MAX_ATTEMPTS
 from shared.pipeline.trimming import trim_daily
@@ -46,6 +47,7 @@ def sweep(app: App) -> list[str]:
     if shut:  # what was sent before may have arrived all the same
         deque(answers.look(), maxlen=0)
     found = list(itertools.islice(looks, 0 if shut else MAX_REPLAYS if trouble is None else 1))
+    place(app)
     trim_daily(app)
     return [msgspec.json.encode(replay).decode() for replay in found]
 

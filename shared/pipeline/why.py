@@ -314,7 +314,7 @@ class _Search:
                 qualified = [name for _, name in group]
                 found = catalog.find(type_name, qualified)
                 for name in qualified:
-                    guid, status = found.get(name, ("", ""))
+                    guid, status, _ = found.get(name, ("", "", ""))
                     told.catalogue.append(
                         InCatalogue(type_name=type_name, qualified_name=name, status=status, guid=guid)
                     )

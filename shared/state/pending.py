@@ -95,6 +95,9 @@ class Keys:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._keys)
+
     def place(self, wanted: int) -> int | None:
         at = bisect_left(self._keys, wanted)
         return at if at < len(self._keys) and self._keys[at] == wanted else None
