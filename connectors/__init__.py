@@ -26,6 +26,7 @@ FORMATS: dict[str, str] = {
     "records": "connectors.formats.records:Records",
     "openlineage": "connectors.formats.openlineage:OpenLineage",
     "atlas_json": "connectors.formats.atlas_json:AtlasJson",
+    "ssis": "connectors.formats.ssis.reading:Ssis",
     "sql_script": "connectors.formats.sql_script:SqlScript",
 }
 

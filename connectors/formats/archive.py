@@ -21,6 +21,8 @@ MAX_MEMBER, MAX_TOTAL = 256 * 1024 * 1024, 1024 * 1024 * 1024
 MAX_RATIO = 200
 #: small archives wait in memory, larger ones in a temporary file
 _IN_MEMORY = 8 * 1024 * 1024
+#: what zipfile raises on a damaged file; ValueError of an offset before its beginning
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError)
 
 
 def is_zip(head: bytes) -> bool:
@@ -41,7 +43,7 @@ class Archive(AbstractContextManager["Archive"]):
                 self._spool.write(chunk)
             self._zip = zipfile.ZipFile(self._spool)
             self._members = self._checked()
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+        except (*_DAMAGED, OSError) as error:
             self._spool.close()
             raise self._bad(f"the archive is damaged ({error})", "pack it again") from error
         except BadInput:
@@ -66,7 +68,7 @@ class Archive(AbstractContextManager["Archive"]):
             return None
         try:
             opened = self._zip.open(member)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except (*_DAMAGED, RuntimeError) as error:
             raise self._bad(f"{name} in the archive cannot be read ({error})", "pack it again") from error
         return cast(BinaryIO, io.BufferedReader(_Member(opened, member.file_size, f"{self._where}!{name}")))
 
@@ -113,7 +115,7 @@ class _Member(io.RawIOBase):
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
         try:
             data = self._opened.read(len(view))
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except _DAMAGED as error:
             raise BadInput(f"the archive is damaged ({error})", where=self._where, fix="pack it again") from error
         self._left -= len(data)
         if self._left < 0:

@@ -18,6 +18,7 @@ from shared.atlas.bounds import custom_attributes, labels, sql_text, text
 from shared.atlas.closure import Draft, Entity, Target, child_guid, guid, reference, reference_by_guid, target
 from shared.atlas.column_mapping import Edge, column_mappings
 from shared.naming import Level, Name, NameRefused, Naming
+from shared.naming.own import PROCESS
 from shared.naming.system import Spelled
 from shared.records import Address, Column, Container, Dataset, ForeignKey, Process, Report
 from shared.settings.redact import redact
@@ -91,20 +92,22 @@ class Entities:
 
     def process(self, record: Process, inputs: list[Name], outputs: list[Name], edges: list[Edge]) -> Iterator[Draft]:
         """The process; several when its column mapping exceeds what one property holds (`.../2`, `.../3`)."""
-        first, _ = self._draft(record.address, record)
-        _set_custom(first.top, record.properties)
+        first, level = self._draft(record.address, record)
         refers = [*inputs, *outputs]
         attributes = first.top["attributes"]
         attributes["inputs"] = [reference(name) for name in inputs]
         attributes["outputs"] = [reference(name) for name in outputs]
-        for attribute, value in (
-            ("sql", sql_text(record.sql)),
-            ("dialect", record.dialect),
-            ("lastRunTime", record.ended),
-            ("lastRunState", record.state),
-        ):
-            if value:
-                attributes[attribute] = value
+        said = {
+            "sql": sql_text(record.sql),
+            "dialect": record.dialect,
+            "lastRunTime": record.ended,
+            "lastRunState": record.state,
+        }
+        if level.type_name == PROCESS:
+            attributes.update((attribute, value) for attribute, value in said.items() if value)
+            _set_custom(first.top, record.properties)
+        else:  # Purview's own process types have no attributes for these
+            _set_custom(first.top, {**record.properties, **said})
         if record.parent is not None:
             parent = self.naming.name(record.parent)
             refers.append(parent)

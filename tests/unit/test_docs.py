@@ -302,6 +302,10 @@ EXAMPLES: dict[str, list[tuple[str, str, str]]] = {
     "kafka": [("broker:9092", "orders.v1", "topic")],
     "powerbi": [("", "workspace-id/report-id", "report"), ("", "workspace-id/dataset-id/Orders", "table")],
     "salesforce": [("00D000000000001", "Account", "object")],
+    "ssis": [
+        ("etl01", "Finance/LoadDW/Daily.dtsx", "package"),
+        ("etl01", "Finance/LoadDW/Daily.dtsx/Load City", "task"),
+    ],
 }
 
 

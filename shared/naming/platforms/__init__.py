@@ -57,6 +57,7 @@ PLATFORMS: dict[str, str] = {
     "kafka": "services:Kafka",
     "powerbi": "services:PowerBI",
     "salesforce": "services:Salesforce",
+    "ssis": "integration:Ssis",
 }
 
 _loaded: dict[str, Platform] = {}
