@@ -21,8 +21,9 @@ SAMPLES = 10
 @click.argument("instance")
 @click.argument("scopes", nargs=-1, metavar="[SCOPE]...")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
 @click.pass_obj
-def approve(config: Path | None, instance: str, scopes: tuple[str, ...], yes: bool) -> None:
+def approve(config: Path | None, instance: str, scopes: tuple[str, ...], yes: bool, dry_run: bool) -> None:
     """Let deletions go that were held back because they were more than `delete_limit`.
 
     Shows them, asks, and scans the scope again: what is then still missing is deleted, what has come back stays.
@@ -37,6 +38,8 @@ def approve(config: Path | None, instance: str, scopes: tuple[str, ...], yes: bo
         err.print(f"nothing waits for an approval in {escape(instance)}")
         return
     _show(found, "gone from the source")
+    if dry_run:
+        return
     _ask(yes, "Delete them from the catalogue?")
     with about(instance):
         messages = let_go(app, instance, list(found))
@@ -51,8 +54,9 @@ def approve(config: Path | None, instance: str, scopes: tuple[str, ...], yes: bo
 @click.command(short_help="Take an instance's assets out of the catalogue.")
 @click.argument("instance")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
 @click.pass_obj
-def retire(config: Path | None, instance: str, yes: bool) -> None:
+def retire(config: Path | None, instance: str, yes: bool, dry_run: bool) -> None:
     """Delete everything that an instance has put into the catalogue, and forget its scans.
 
     The instance must be switched off or out of hookline.yaml. What another instance has published as well, and what
@@ -64,6 +68,8 @@ def retire(config: Path | None, instance: str, yes: bool) -> None:
     app = app_for(config)
     found = assets(app, instance)
     _show(found, f"published by {instance} alone")
+    if dry_run:
+        return
     _ask(yes, "Delete them from the catalogue?")
     count = take_out(app, instance, found)
     err.print(f"{plural(count, 'deletion')} sent by {app.sink.name}; `./hookline status` shows when they are confirmed")

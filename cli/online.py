@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 import msgspec
 from rich.markup import escape
 
 from cli.context import about, app_for
-from cli.output import err, plural, write_json
-from cli.report import show_status
+from cli.output import err, out, plural, write_json
+from cli.report import coloured, show_status
 from cli.story import show_story
 from shared.state.receipts import State
+
+if TYPE_CHECKING:
+    from shared.pipeline.requeue import Chosen
 
 
 @click.command(short_help="Scan an instance now.")
@@ -78,20 +81,36 @@ def status(config: Path | None, what: str | None, as_json: bool, files: int, bef
 @click.command(short_help="Run landed files again.")
 @click.argument("what", nargs=-1, metavar="[PATH|SCAN]...")
 @click.option("--all-rejected", is_flag=True, help="Every file of which something was refused or lost.")
+@click.option("--dry-run", is_flag=True, help="Only show what would run.")
 @click.pass_obj
-def replay(config: Path | None, what: tuple[str, ...], all_rejected: bool) -> None:
+def replay(config: Path | None, what: tuple[str, ...], all_rejected: bool, dry_run: bool) -> None:
     """Run landed files again, after whatever was wrong has been put right.
 
     PATH is a file's path in `landing`, SCAN the id of a scan, as `./hookline status` shows them. What is unchanged in
-    the catalogue is sent again and changes nothing there.
+    the catalogue is sent again and changes nothing there. Files that are being worked on, or are not in landing any
+    more, are left out, and it says so; of a scan that a later one has superseded, only what still holds is sent.
     """
     from shared.errors import UsageError
-    from shared.pipeline.requeue import named, refused
+    from shared.pipeline.requeue import chosen, messages, rejected
 
     if bool(what) == all_rejected:
         raise UsageError("say which files to run again", fix="name paths or scans, or write --all-rejected")
     app = app_for(config)
-    found = refused(app) if all_rejected else named(app, what)
-    for message in found:
+    found = rejected(app) if all_rejected else chosen(app, what)
+    _show_chosen(found, every=dry_run)
+    asked = messages(found)
+    if dry_run:
+        err.print(f"{plural(len(asked), 'file')} would run; without --dry-run they do")
+        return
+    for message in asked:
         app.azure.send("replays", msgspec.json.encode(message).decode())
-    err.print(f"{plural(len(found), 'file')} asked for; `./hookline status` shows what becomes of them")
+    err.print(f"{plural(len(asked), 'file')} asked for; `./hookline status` shows what becomes of them")
+
+
+def _show_chosen(found: list[Chosen], *, every: bool) -> None:
+    """What would run, and what there is to know of it; without `every` only the latter."""
+    for one in found:
+        if every or one.note:
+            left_out = "" if one.message is not None else " [yellow]left out[/yellow]"
+            note = f": {escape(one.note)}" if one.note else ""
+            out.print(f"{escape(one.path)} ({coloured(one.state)}){left_out}{note}")

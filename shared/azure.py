@@ -42,6 +42,8 @@ STORAGE = "HooklineStorage"
 FUNCTIONS_STORAGE = "AzureWebJobsStorage"
 #: of every HTTP client, in seconds. The SDK's own first pause before a retry is 15 s, too long for small blobs
 HTTP_OPTIONS: Mapping[str, Any] = {"connection_timeout": 10, "read_timeout": 60}
+#: a blob is read 4 MiB at a time from its first byte on; left alone, the SDK fetches the first 32 MiB at once
+BLOCKS: Mapping[str, Any] = {"max_single_get_size": 4 * 1024 * 1024, "max_chunk_get_size": 4 * 1024 * 1024}
 STORAGE_RETRIES: Mapping[str, Any] = {
     "initial_backoff": 1,
     "increment_base": 2,
@@ -215,7 +217,7 @@ class Azure:
         from azure.storage.blob import BlobServiceClient
 
         connection = self.storage_connection()
-        options = {**HTTP_OPTIONS, **STORAGE_RETRIES, **self._storage_options}
+        options = {**HTTP_OPTIONS, **STORAGE_RETRIES, **BLOCKS, **self._storage_options}
         if connection.string is None:
             credential = self.credential(connection.client_id, managed=connection.managed)
             return BlobServiceClient(connection.address, credential=credential, **options)

@@ -230,6 +230,15 @@ class BlobTable:
             log.debug("somebody else made the row", row=where)
         return self._call(acquire, where)
 
+    def held(self, partition: str, row: str) -> bool:
+        """Whether somebody holds the lease on a JSON row."""
+        blob = self._blob(partition, row, JSON)
+        try:
+            found = self._call(lambda: blob.get_blob_properties(retry_total=0), self._where(partition, row))
+        except Missing:
+            return False
+        return bool(found.lease.state == "leased")
+
     # ---- blobs
 
     def _where(self, partition: str, row: str) -> str:

@@ -142,6 +142,10 @@ class Receipts:
         """A lease on the receipt; the row is made when there is none. Raises Conflict while somebody holds it."""
         return self._table.lease(*self._place(path), self._lease_seconds)
 
+    def held(self, path: str) -> bool:
+        """Whether somebody is at the file: holds the lease."""
+        return self._table.held(*self._place(path))
+
     def update(self, path: str, change: Callable[[Receipt], Receipt]) -> Receipt | None:
         """Read, change and write with compare-and-set; None when there is no such receipt."""
         result: Receipt | None = None
