@@ -120,14 +120,14 @@ def peak_of(act: Callable[[], object]) -> int:
     return peak
 
 
-def test_a_hundred_thousand_refusals_cost_no_more_memory_than_a_few(world: World) -> None:
-    """Grouped and counted as they stream by; 400 bytes each, 40 MB in all."""
+def test_many_refusals_cost_no_more_memory_than_a_few(world: World) -> None:
+    """Grouped and counted as they stream by: 2 KB each, 32 MB in all."""
     each = b"".join(
         msgspec.json.encode(
-            Refusal(place=f"line {n}", rule="name", reason=f"'t{n}' has {n} parts", fix="three", sample="x" * 320)
+            Refusal(place=f"line {n}", rule="name", reason=f"'t{n}' has {n} parts", fix="three", sample="x" * 2_000)
         )
         + b"\n"
-        for n in range(25_000)
+        for n in range(4_000)
     )
     container = world._container("rejected")
     container.upload_blob("uploads/records/0.jsonl", each)
@@ -137,7 +137,7 @@ def test_a_hundred_thousand_refusals_cost_no_more_memory_than_a_few(world: World
     found: list[Any] = []
     assert peak_of(lambda: found.extend(grouped(refusals(world.app)))) < 1.2 * one
     (group,) = found
-    assert (group.count, group.files, len(group.samples)) == (100_000, 4, 3)
+    assert (group.count, group.files, len(group.samples)) == (16_000, 4, 3)
     assert peak_of(lambda: list(refusals(world.app))) > 1.2 * one, "it would be seen"
 
 
