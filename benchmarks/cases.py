@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from shared.records import Address, Query
 
+#: what a hook message takes (shared/atlas/messages.py, limits.message_bytes)
+MAX_ENTITIES, MESSAGE_BYTES = 50, 900_000
+
 
 class Case(NamedTuple):
     run: Callable[[Path], None]
@@ -103,7 +106,9 @@ def _postgres(tables: int, nested: int = 0) -> Callable[[Path], None]:
     return run
 
 
-def _flat(n: int, columns: int) -> Callable[[Path], None]:
+def _flat(n: int, columns: int, comment: str = "") -> Callable[[Path], None]:
+    """Tables of so many columns; comment: of each column."""
+
     def run(folder: Path) -> None:
         from shared.job_file import FORMAT, Header, JobFileWriter
         from shared.records import Address, Column, Dataset
@@ -115,7 +120,7 @@ def _flat(n: int, columns: int) -> Callable[[Path], None]:
                 format=FORMAT, connector="postgresql", instance="crm", scope="public", scan="s", part=0, base=base
             )
             writer = JobFileWriter(out, header)
-            fields = tuple(Column(f"column_{i}", "text", True) for i in range(columns))
+            fields = tuple(Column(f"column_{i}", "text", True, comment) for i in range(columns))
             for i in range(n):
                 writer.write(
                     Dataset(
@@ -127,8 +132,10 @@ def _flat(n: int, columns: int) -> Callable[[Path], None]:
             writer.close(last=True, parts=1, complete=True)
         meter = Meter()
         with meter.running(n * (1 + columns), "entities"):
-            count, _, _ = _transform([path], folder / "messages")
-        meter.say(f"{count:,} messages")
+            out = folder / "messages"
+            count, _, entities = _transform([path], out)
+        full = max(entities / count / MAX_ENTITIES, out.stat().st_size / count / MESSAGE_BYTES)
+        meter.say(f"{count:,} messages, {full:.0%} full")
 
     return run
 
@@ -242,6 +249,8 @@ CASES: dict[str, Case] = {
     "records-100k": Case(_flat(100_000, 0), ">= 150,000 entities/CPU s"),
     "records-1m": Case(_flat(1_000_000, 0), ">= 150,000 entities/CPU s, <= 200 MB, constant"),
     "records-columns": Case(_flat(20_000, 12), ">= 150,000 entities/CPU s"),
+    "records-columns-1m": Case(_flat(76_924, 12), "a million entities, <= 39,216 messages"),
+    "records-wide": Case(_flat(300, 2_000, "what it is about, at some length. " * 8), "messages as full as they go"),
     "atlas-json-1m": Case(_atlas(1_000_000), "<= 200 MB"),
     "query-history": Case(_query_history(1_000_000, 10_000), "10,000 parsed, <= 150 MB"),
     "import-function-app": Case(_import_app, "< 1 s"),

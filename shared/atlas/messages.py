@@ -25,7 +25,7 @@ USER = "hookline"
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One hook message: the body of one event, and the names by which its arrival is recognised, for the receipt.
 
-    names: its top-level assets; the last column of a message that holds nothing but the rest of a wide table.
+    names: its top-level assets, and the last column of a wide table whose rest it begins with.
     """
 
     body: bytes
@@ -39,7 +39,8 @@ class Packer:
 
     A message holds one kind of operation; an update holds one entity. Two entities with the same guid in one message
     would lose the second without a word, so a closure whose guids are already taken opens a new message. A closure
-    stays in one message if it fits into one; a table with more columns goes on in the next.
+    stays in one message if it fits into one; a table with more columns begins in this one and goes on in the next. So
+    any two neighbours of a kind hold more than 50 entities together, or more bytes than one may have.
 
     clock: milliseconds since 1970 for `msgCreationTime`; None leaves it out (same input, same bytes).
     """
@@ -69,9 +70,9 @@ class Packer:
         """Take one closure; the messages that had to be closed for it, if any."""
         members, guid, bodies, operation = closure.members, closure.guid, self._bodies, closure.operation
         closed: Sequence[Message] = ()
+        full = len(bodies) + 1 + len(members) > self._max_entities or self._size + closure.size > self._max_bytes
         if bodies and (
-            len(bodies) + 1 + len(members) > self._max_entities
-            or self._size + closure.size > self._max_bytes
+            (full and not self._begins_here(closure))
             or operation != self._operation
             or operation == "update"
             or guid in self._here
@@ -97,6 +98,14 @@ class Packer:
             return closed
         self._size += len(closure.body) + len(closure.referred) + 2
         return (*closed, *self._add_members(closure))
+
+    def _begins_here(self, closure: Closure) -> bool:
+        """Whether a closure that no message can hold has room here for its first members."""
+        count = 1 + len(closure.members)
+        if count == 1 or (count <= self._max_entities and self._frame + closure.size <= self._max_bytes):
+            return False
+        needed = self._size + len(closure.body) + len(closure.referred) + len(closure.members[0]) + 3
+        return len(self._bodies) + 2 <= self._max_entities and needed <= self._max_bytes
 
     def _add_members(self, closure: Closure) -> Iterator[Message]:
         """The members go into this message, or where they are too many also into the next, naming the first by name."""
@@ -129,7 +138,7 @@ class Packer:
         message = Message(
             body=self._envelope(self._operation, b",".join(bodies), b",".join(self._referred)),
             operation=self._operation,
-            names=tuple(here.values()) or (self._rest,),
+            names=(*here.values(), self._rest) if self._rest_of else tuple(here.values()),
             entities=len(bodies) + self._travelling,
         )
         self._start()

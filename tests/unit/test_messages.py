@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -143,15 +144,15 @@ def test_columns_are_top_level_entities() -> None:
 
 def test_a_wide_table_goes_on_in_the_next_messages_and_its_columns_name_it() -> None:
     messages = packed([table(0), table(1, columns=120), table(2)])
-    assert [m.entities for m in messages] == [1, 50, 50, 22]
-    assert messages[1].names == (Name("demo_table", "demo://t1"),)
-    assert messages[2].names == (Name("demo_column", "demo://t1#c99"),)  # by which its arrival can be seen
-    assert messages[3].names == (Name("demo_table", "demo://t2"),)
+    assert [m.entities for m in messages] == [50, 50, 23]
+    assert messages[0].names == (Name("demo_table", "demo://t0"), Name("demo_table", "demo://t1"))
+    assert messages[1].names == (Name("demo_column", "demo://t1#c98"),)  # by which its arrival can be seen
+    assert messages[2].names == (Name("demo_table", "demo://t2"), Name("demo_column", "demo://t1#c120"))
     ends = [e["relationshipAttributes"]["table"] for m in messages for e in entities_of(m.body) if "#" in str(e)]
-    assert [end for end in ends if "guid" in end] == 49 * [
+    assert [end for end in ends if "guid" in end] == 48 * [
         {"guid": guid(Name("demo_table", "demo://t1")), "typeName": "demo_table"}
     ]
-    assert [end for end in ends if "guid" not in end] == 71 * [reference(Name("demo_table", "demo://t1"))]
+    assert [end for end in ends if "guid" not in end] == 72 * [reference(Name("demo_table", "demo://t1"))]
     columns = [e["attributes"]["name"] for m in messages for e in entities_of(m.body) if "#" in str(e)]
     assert columns == [f"c{n}" for n in range(1, 121)]
 
@@ -213,6 +214,34 @@ def test_the_clock_is_in_the_message_and_without_one_the_bytes_are_the_same() ->
     (timed,) = packed([table(1)], clock=lambda: 1767225600000)
     assert json.loads(timed.body)["msgCreationTime"] == 1767225600000
     assert packed([table(1)]) == packed([table(1)])
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(widths=st.lists(st.integers(0, 130), min_size=1, max_size=60))
+def test_neighbours_hold_more_than_one_could(widths: list[int]) -> None:
+    messages = packed([table(number, width) for number, width in enumerate(widths)])
+    for first, second in itertools.pairwise(messages):
+        assert first.entities + second.entities > MAX_ENTITIES
+
+
+@pytest.mark.parametrize(
+    ("columns", "most"),
+    [(0, 20_000), (12, 25_642), (25, 38_462), (49, 20_000), (50, 20_000), (51, 20_000), (60, 20_400), (1500, 20_400)],
+)
+def test_what_a_million_entities_cost(columns: int, most: int) -> None:
+    """A hundredth of them, and the last message of them need not be full: docs/reliability.md has the figures."""
+    assert most <= 39_216
+    tables = 10_000 // (1 + columns)
+    messages = packed([table(number, columns) for number in range(tables)])
+    assert len(messages) <= most / 100 * (tables * (1 + columns) / 10_000) + 1
+
+
+def test_every_message_has_a_name_for_each_table_that_it_holds_a_part_of() -> None:
+    """A message that is lost is noticed by its names; the rest of a wide table must not hide behind its neighbour."""
+    wide, small = table(1, 60), table(2, 3)
+    first, second = packed([wide, small])
+    assert first.names == (wide.name,)
+    assert second.names == (small.name, Name("demo_column", "demo://t1#c60"))
 
 
 @settings(max_examples=60, derandomize=True, deadline=None)

@@ -438,3 +438,16 @@ def test_any_table_may_be_deleted(world: World, crm: System, table: str, when: s
     world.tick()
     world.settle()
     world.check()
+
+
+def test_the_rest_of_a_wide_table_is_missed_too(world: World, crm: System) -> None:
+    """It travels with its neighbours; when that message is lost, all of it comes again."""
+    crm.tables.clear()
+    crm.tables.update({"a": Table(*(f"c{n}" for n in range(60))), "b": Table("id")})
+    lost: list[int] = []
+    world.hub.drop = lambda m: about("b")(m) and not lost and not lost.append(1)  # type: ignore[func-returns-value]
+    world.scan("crm")
+    world.settle()
+    assert lost == [1]
+    world.check()
+    world.confirmed()
