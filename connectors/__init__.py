@@ -25,6 +25,7 @@ SOURCES: dict[str, str] = {
 FORMATS: dict[str, str] = {
     "records": "connectors.formats.records:Records",
     "openlineage": "connectors.formats.openlineage:OpenLineage",
+    "dbt": "connectors.formats.dbt.files:Dbt",
     "atlas_json": "connectors.formats.atlas_json:AtlasJson",
     "ssis": "connectors.formats.ssis.reading:Ssis",
     "sql_script": "connectors.formats.sql_script:SqlScript",

@@ -82,6 +82,8 @@ class Format(abc.ABC):
     folders: ClassVar[tuple[str, ...]] = ()
     #: whether a good file may hold nothing to record (events of runs that moved no data)
     may_be_empty: ClassVar[bool] = False
+    #: whether a file of it is read again when a scan has told the columns of tables that it names
+    wants_columns: ClassVar[bool] = False
 
     @abc.abstractmethod
     def recognises(self, name: str, head: bytes) -> bool:

@@ -248,7 +248,30 @@ class Atlas(
     operation: Literal["create", "update", "delete"] = "create"
 
 
-Record = Container | Dataset | Report | Process | Query | Deleted | Atlas
+class Description(
+    msgspec.Struct,
+    frozen=True,
+    tag_field="kind",
+    tag="description",
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    gc=False,
+):
+    """What somebody who is not its source has written about a table: dbt about those that it fills.
+
+    It brings a description, tags, and descriptions of columns, and leaves everything else of the table alone. Of the
+    columns only names and descriptions count; those that the catalogue does not have stay out, and a name is taken as
+    it is spelled there.
+    """
+
+    address: Address
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+
+
+Record = Container | Dataset | Report | Process | Query | Deleted | Atlas | Description
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):

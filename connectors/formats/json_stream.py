@@ -61,18 +61,24 @@ def starts_like_json(head: bytes) -> bytes:
 
 
 def values(
-    file: BinaryIO, where: str, noun: str, into: Mapping[str, Literal["start_array", "start_map"]] | None = None
+    file: BinaryIO,
+    where: str,
+    noun: str,
+    into: Mapping[str, Literal["start_array", "start_map"]] | None = None,
+    *,
+    lines: bool = True,
 ) -> Iterator[Value | Refusal]:
     """The values of a file.
 
     noun: what one value is called in places: event, entity.
     into: keys of a document over many lines whose array elements (`start_array`) or object members (`start_map`) come
           one by one too; such a document itself comes last, without them.
+    lines: whether it may be JSON Lines; else a document is one on a single line, too.
 
     Raises BadInput: empty, not JSON, another encoding, damaged gzip.
     """
     stream, first = opened(file, where, noun)
-    if _is_lines(first):
+    if lines and _is_lines(first):
         yield from _lines(stream, where, noun)
     else:
         yield from _documents(stream, where, noun, into or {})
@@ -98,7 +104,7 @@ def opened(file: BinaryIO, where: str, noun: str) -> tuple[BinaryIO, list[bytes]
         kind = "HTML or XML" if first[0][:1] == b"<" else "no JSON"
         fix = f"upload JSON: one {noun}, or one {noun} a line"
         raise BadInput(f"the file is {kind}", where=where, fix=fix)
-    return cast(BinaryIO, io.BufferedReader(_Rejoined(bytes(head), plain), _CHUNK)), first
+    return cast(BinaryIO, io.BufferedReader(Rejoined(bytes(head), plain), _CHUNK)), first
 
 
 class _Unpacked(io.RawIOBase):
@@ -107,7 +113,7 @@ class _Unpacked(io.RawIOBase):
     def __init__(self, file: BinaryIO, where: str) -> None:
         head = file.read(2)
         head += file.read(1) if len(head) == 1 else b""  # a stream may hand out less than was asked for
-        whole = cast(BinaryIO, _Rejoined(head, file))
+        whole = cast(BinaryIO, Rejoined(head, file))
         self._stream: Any = gzip.GzipFile(fileobj=io.BufferedReader(whole)) if is_gzip(head) else whole  # type: ignore[type-var]
         self._where = where
 
@@ -124,7 +130,7 @@ class _Unpacked(io.RawIOBase):
         return len(data)
 
 
-class _Rejoined(io.RawIOBase):
+class Rejoined(io.RawIOBase):
     """What was read ahead, and then the rest."""
 
     def __init__(self, head: bytes, rest: Any) -> None:

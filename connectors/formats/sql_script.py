@@ -34,6 +34,7 @@ class SqlScript(Format):
     title = "SQL scripts and stored procedures: tables in and out"
     looks_like = ".sql, best with a first line `-- hookline: dialect=tsql server=... database=... schema=...`"
     folders = ("sql",)
+    wants_columns = True
 
     def recognises(self, name: str, head: bytes) -> bool:
         text = decode(head[: len(head) // 2 * 2])

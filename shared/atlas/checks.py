@@ -43,6 +43,11 @@ class Checks:
     def is_process(self, type_name: str) -> bool:
         return self._rules.types.is_a(type_name, "Process")
 
+    def optional(self, type_name: str, attribute: str) -> bool:
+        """Whether an upsert of that type may leave this attribute out, as far as its definition tells."""
+        kind = self._rules.types.entity(type_name)
+        return kind is not None and not kind.partial and attribute not in kind.required
+
     def create(
         self,
         draft: Draft,

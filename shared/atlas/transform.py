@@ -19,6 +19,7 @@ from shared.atlas import flows, uploaded
 from shared.atlas.bounds import text
 from shared.atlas.checks import Checks, Made, Repeats, passed
 from shared.atlas.closure import Closure
+from shared.atlas.describing import Descriptions
 from shared.atlas.entities import Entities
 from shared.atlas.file_columns import FileColumns
 from shared.atlas.history import Executed, History
@@ -36,6 +37,7 @@ from shared.records import (
     Container,
     Dataset,
     Deleted,
+    Description,
     Found,
     Process,
     Query,
@@ -90,6 +92,7 @@ class Transform:
         self._stencils = Stencils(naming, self._entities)
         self._stubs = Stubs(naming, self._entities, self._checks, known)
         self._beside: object = None  # what the last dataset refers to; the same object for all beside it
+        self._descriptions = Descriptions(naming, self._entities, self._checks, self._stubs, self._schemas, self._adopt)
         self._history = History()
         self.records = 0
         self.repeated = 0
@@ -108,6 +111,9 @@ class Transform:
                 self.records += 1
                 record, place = item.record, item.place
                 yield from self._made(self._at_once, record, place, spool)
+                if self._descriptions.are_many:
+                    yield from self._by_others()
+            yield from self._by_others()
             for waiting, read in self._read(spool, _request):
                 yield from self._made(self._at_the_end, waiting.record, waiting.place, waiting, read)
             self.repeated += self._history.silent
@@ -137,7 +143,9 @@ class Transform:
             return self._uploaded(record, place)
         if isinstance(record, Deleted):
             return self._deleted(record, place, spool)
-        if isinstance(record, Query):
+        if isinstance(record, Description):
+            self._descriptions.add(record, place)
+        elif isinstance(record, Query):
             self._history.add(record, place)
         else:
             spool.add(Waiting(place, record))
@@ -194,6 +202,13 @@ class Transform:
             return []
         attributes = {"qualifiedName": name.qualified_name, "description": text(record.description)}
         return self._checks.update(name, attributes, place)
+
+    def _by_others(self) -> Iterator[Closure | Refusal]:
+        """What comes of the descriptions that were held until now."""
+        for record, place, known in self._descriptions.taken():
+            made = list(self._made(self._descriptions.write, record, place, known))
+            self.repeated += not made
+            yield from made
 
     def _deleted(self, record: Deleted, place: int | str, spool: Spool) -> Made:
         if self._naming.level(record.address) is None:

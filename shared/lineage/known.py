@@ -108,6 +108,16 @@ class Schemas:
         assert found is not None
         return found
 
+    def columns_of(self, tables: Sequence[Address]) -> dict[Address, Known]:
+        """The columns of those of the tables that somebody knows; the others count as unknown."""
+        found = {table: known for table in tables if (known := self._ask(table)) is not None}
+        missing = [table for table in tables if table not in found]
+        if self.far is not None and missing:
+            found.update(self.far.find(missing))
+        if len(self.unknown) < MOST_UNKNOWN:
+            self.unknown.update(dict.fromkeys(table for table in missing if table not in found))
+        return found
+
     def _first(self, request: Request) -> tuple[ScriptLineage, _Lookup]:
         lookup = _Lookup(request, self._ask)
         return _analyzed(request, lookup), lookup

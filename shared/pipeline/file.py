@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from connectors.formats.sql_script import SqlScript
 from shared.atlas.closure import Closure
 from shared.atlas.file_columns import FileColumns
 from shared.atlas.messages import Message, Packer
@@ -106,7 +105,7 @@ class File:
                     app.schemas.write_part(header.instance, header.scope, header.scan, header.part, self.columns.rows())
                 elif taken:
                     app.snapshots.amend(header.instance, header.scope, taken)
-            if reading.format == SqlScript.name:
+            if reading.wants_columns:
                 app.schemas.want(path, self.receipt.etag, tuple(self.schemas.unknown))
         if not self.reasons and not work.records and header is None:
             check_not_empty(reading)

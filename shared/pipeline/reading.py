@@ -34,6 +34,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     footer: Footer | None = None
     repeats: str = "newer"
     may_be_empty: bool = False
+    wants_columns: bool = False
 
 
 def read(
@@ -84,6 +85,7 @@ def read(
         found=_as_far_as_it_goes(_found(kind().read, plain, context)),
         repeats="refuse" if kind.name in ("records", "atlas_json") else "newer",
         may_be_empty=kind.may_be_empty,
+        wants_columns=kind.wants_columns,
     )
 
 
