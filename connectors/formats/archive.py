@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -21,8 +22,8 @@ MAX_MEMBER, MAX_TOTAL = 256 * 1024 * 1024, 1024 * 1024 * 1024
 MAX_RATIO = 200
 #: small archives wait in memory, larger ones in a temporary file
 _IN_MEMORY = 8 * 1024 * 1024
-#: what zipfile raises on a damaged file; ValueError of an offset before its beginning
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError)
+#: what zipfile raises at damaged archives; ValueError: an offset before the file's beginning, a name that is no text
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError, struct.error)
 
 
 def is_zip(head: bytes) -> bool:
@@ -43,7 +44,7 @@ class Archive(AbstractContextManager["Archive"]):
                 self._spool.write(chunk)
             self._zip = zipfile.ZipFile(self._spool)
             self._members = self._checked()
-        except (*_DAMAGED, OSError) as error:
+        except _DAMAGED as error:
             self._spool.close()
             raise self._bad(f"the archive is damaged ({error})", "pack it again") from error
         except BadInput:
@@ -68,7 +69,7 @@ class Archive(AbstractContextManager["Archive"]):
             return None
         try:
             opened = self._zip.open(member)
-        except (*_DAMAGED, RuntimeError) as error:
+        except _DAMAGED as error:
             raise self._bad(f"{name} in the archive cannot be read ({error})", "pack it again") from error
         return cast(BinaryIO, io.BufferedReader(_Member(opened, member.file_size, f"{self._where}!{name}")))
 
@@ -76,6 +77,8 @@ class Archive(AbstractContextManager["Archive"]):
         members: dict[str, zipfile.ZipInfo] = {}
         total = 0
         for member in self._zip.infolist():
+            if not member.filename.strip("./\\"):
+                raise self._bad("a file in the archive has no name", "pack it again")
             if member.is_dir():
                 continue
             path = PurePosixPath(member.filename.replace("\\", "/"))

@@ -151,6 +151,13 @@ def test_archives_that_are_refused(data: bytes, reason: str) -> None:
         Archive(io.BytesIO(data), "x.zip")
 
 
+def test_an_archive_whose_members_begin_before_the_file() -> None:
+    """Cut off at its beginning: zipfile finds the directory at the end and corrects all offsets by what is missing."""
+    data = packed(a=b"y" * 5000, b=b"z" * 5000)
+    with Archive(io.BytesIO(data[40:]), "x.zip") as archive, pytest.raises(BadInput, match="cannot be read"):
+        archive.open("a")
+
+
 def test_a_member_that_is_larger_than_it_says() -> None:
     data = bytearray(packed(a=b"y" * 5000))
     for at in (data.find(b"PK\x03\x04") + 22, data.find(b"PK\x01\x02") + 24):

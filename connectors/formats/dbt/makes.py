@@ -20,11 +20,13 @@ from connectors.formats.dbt.project import RELATIONS, Project, refusal
 from connectors.formats.dbt.warehouse import Spelled, Warehouse
 from shared.lineage.known import Schemas
 from shared.records import Address, Column, Dataset, Description, Found, Process, Refusal, Report
+from shared.settings.redact import MASK, redact
 from shared.settings.redact_sql import redact_sql
 
 #: models whose SQL is read together, and held
 TOGETHER = 100
-MAX_LISTED = 450  # characters of a property, of which Atlas takes 500
+#: characters of a property, of which Atlas takes 500; keys of `meta`
+MAX_LISTED, MAX_META = 450, 20
 _NO_SQL = "the manifest has no compiled SQL of it: upload one written by `dbt compile` or `dbt docs generate`"
 _PYTHON = "it is a Python model; its tables are those that dbt knows of"
 
@@ -146,13 +148,13 @@ class Records:
         address = self._addresses[uid]
         if address.platform != "dbt":
             described = tuple(
-                Column(c.name or name, description=c.description)
+                Column(c.name or name, description=_text(c.description))
                 for name, c in (node.columns or {}).items()
                 if c.description
             )
             if node.description or node.all_tags or described:
                 made = Description(
-                    address=address, description=node.description or "", tags=node.all_tags, columns=described
+                    address=address, description=_text(node.description), tags=node.all_tags, columns=described
                 )
                 yield Found(made, uid)
             return
@@ -160,7 +162,7 @@ class Records:
             Dataset(
                 address=address,
                 columns=self._columns(uid, node),
-                description=node.description or "",
+                description=_text(node.description),
                 tags=node.all_tags,
                 owners=self._project.owners_of(node),
                 properties={"server": self._warehouse.why},
@@ -181,7 +183,7 @@ class Records:
             Column(
                 name,
                 known.type or ((own.data_type if own else "") or ""),
-                description=((own.description if own else "") or "") or known.description,
+                description=_text((own.description if own else "") or known.description),
             )
             for name, known in names.items()
             for own in (said.get(name.casefold()),)
@@ -240,7 +242,7 @@ class Records:
             else "",  # else the transform would read it once more
             default_database=model.table.database,
             default_schema=model.table.schema,
-            description=node.description or "",
+            description=_text(node.description),
             owners=self._project.owners_of(node),
             tags=node.all_tags,
             properties={key: value for key, value in properties.items() if value},
@@ -273,16 +275,16 @@ class Records:
         properties = {
             "label": node.label or "",
             "type": node.type or node.calculation_method or "",
-            "expression": expression,
+            "expression": redact_sql(expression),
             "measure": str(measure.get("name", "")) if isinstance(measure, dict) else "",
             **_meta(node.all_meta),
         }
         return Dataset(
             address=self._addresses[uid],
             columns=tuple(
-                Column(f.name, kind.strip(), description=f.description or "") for f, kind in fields if f.name
+                Column(f.name, kind.strip(), description=_text(f.description)) for f, kind in fields if f.name
             ),
-            description=node.description or "",
+            description=_text(node.description),
             inputs=self._inputs(uid),
             owners=self._project.owners_of(node),
             tags=node.all_tags,
@@ -300,8 +302,8 @@ class Records:
         return Report(
             address=Address("dbt", self._warehouse.project, ("exposures", node.name), kind),
             inputs=self._inputs(uid),
-            url=node.url or "",
-            description=node.description or "",
+            url=redact(node.url or ""),
+            description=_text(node.description),
             owners=tuple(dict.fromkeys((*people(node.owner), *self._project.owners_of(node)))),
             tags=node.all_tags,
             properties={key: value for key, value in properties.items() if value},
@@ -323,7 +325,18 @@ def _type(said: CatalogMetadata | None, materialized: str) -> str:
 def _meta(meta: Mapping[str, Any]) -> dict[str, str]:
     """`meta`, but its owners."""
     shown = {key: value for key, value in meta.items() if key not in ("owner", "owners") and value not in (None, "")}
-    return {
-        f"meta_{key}": value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        for key, value in itertools.islice(shown.items(), 20)
+    texts = {
+        key: value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        for key, value in itertools.islice(shown.items(), MAX_META)
     }
+    return {f"meta_{key}": _beside(key, value) for key, value in texts.items()}
+
+
+def _beside(key: str, value: str) -> str:
+    """The value without credentials; its key often says that it is one."""
+    masked = redact(f"{key}={value}")
+    return redact(masked[len(key) + 1 :]) if masked.startswith(f"{key}=") else MASK
+
+
+def _text(value: str | None) -> str:
+    return redact(value) if value else ""

@@ -116,8 +116,7 @@ def two(**changes: Any) -> bytes:
 
 CATALOG = {"metadata": {"dbt_schema_version": schema("catalog", 1)}, "nodes": {}}
 CIRCLE = {
-    f"model.shop.{name}": model(name, [f"model.shop.{need}"], "")
-    for name, need in (("a", "b"), ("b", "a"), ("c", "a"))
+    f"model.shop.{name}": model(name, [f"model.shop.{need}"], "") for name, need in (("a", "b"), ("b", "a"), ("c", "a"))
 }
 _LOGIN = f"select * from openrowset('SQLNCLI', 'Server=h;Uid=u;Pwd={SECRET};', 'select 1') as t"
 _SECRETS = model(
@@ -143,9 +142,7 @@ SUBJECT = Subject(
         "two models of one table": Bad(two(relation_name='"DW"."mart"."days"'), "same table", "model.shop.weeks"),
         "columns that are a text": Bad(two(columns="x"), "columns", "model.shop.weeks"),
         "a model without a name": Bad(two(name=""), "no name", "model.shop.weeks"),
-        "a node twice": Bad(
-            file(old())[:-2] + b', "model.shop.days": {"name": "days"}}}', "twice", "model.shop.days"
-        ),
+        "a node twice": Bad(file(old())[:-2] + b', "model.shop.days": {"name": "days"}}}', "twice", "model.shop.days"),
         "a manifest that is cut off": Bad(file(manifest())[:-40], "broken or cut off"),
         "an empty file": Bad(b" \n", "empty"),
         "a web page": Bad(b"<html>", "HTML"),
