@@ -77,12 +77,12 @@ class Archive(AbstractContextManager["Archive"]):
         members: dict[str, zipfile.ZipInfo] = {}
         total = 0
         for member in self._zip.infolist():
-            if not member.filename.strip("./\\"):
+            if not member.filename:
                 raise self._bad("a file in the archive has no name", "pack it again")
             if member.is_dir():
                 continue
             path = PurePosixPath(member.filename.replace("\\", "/"))
-            if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+            if path.is_absolute() or not path.parts or ".." in path.parts or ":" in path.parts[0]:
                 raise self._bad("a name in the archive leads outside of it", "pack it again from its own folder")
             if member.flag_bits & 0x1:
                 raise self._bad("the archive is encrypted", "pack it without a password")

@@ -14,6 +14,7 @@ import connectors
 from connectors.format import HEAD_BYTES
 from connectors.formats.detect import detect
 from shared.errors import BadInput
+from shared.pipeline.beside import DiskFolder
 from shared.records import Found, Refusal
 from tests.conformance.broken_formats import BROKEN, TOY
 from tests.conformance.formats import checks
@@ -58,7 +59,7 @@ def test_a_file_is_detected_anywhere(name: str) -> None:
 def test_golden(path: Path) -> None:
     """HOOKLINE_UPDATE_GOLDEN=1 writes what comes out now; read the difference before it is kept."""
     name, *below = path.relative_to(GOLDEN).parts
-    items = SUBJECTS[name].read(path.read_bytes(), "/".join(below))
+    items = SUBJECTS[name].read(path.read_bytes(), "/".join(below), DiskFolder(path))
     made = "".join(f"{msgspec.json.encode(item).decode()}\n" for item in items if not isinstance(item, Exception))
     expected = path.with_name(path.name + ".records.jsonl")
     if os.environ.get("HOOKLINE_UPDATE_GOLDEN"):
@@ -83,7 +84,7 @@ def test_the_sample_job_files_are_read_whole(path: Path) -> None:
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample files are not here")
-@pytest.mark.parametrize("pattern", ["openlineage/*.json", "sql/*.sql"])
+@pytest.mark.parametrize("pattern", ["openlineage/*.json", "sql/*.sql", "dbt/*manifest.json"])
 def test_files_that_nobody_here_wrote(pattern: str) -> None:
     known = [connectors.format_class(n) for n in connectors.FORMATS]
     for path in sorted(SAMPLES.glob(pattern)):

@@ -51,13 +51,20 @@ class Flows:
         self._started = time.process_time()
         self._addresses: dict[str, Address] = {}
         self._by_name: dict[tuple[str, ...], str] = {}
-        self._spelled: dict[str, Spelled] = {}
+        self._by_address: dict[Address, str] = {}
+        self._spelled: dict[str, tuple[tuple[str, ...], ...]] = {}
         self.columns: dict[str, tuple[str, ...]] = {}
 
-    def know(self, uid: str, table: Spelled, address: Address, columns: Sequence[str] = ()) -> None:
-        """A table of the project; its columns, where the catalog has them, in their order."""
-        self._addresses[uid], self._spelled[uid] = address, table
-        self._by_name.setdefault(_folded(tuple(filter(None, table))), uid)
+    def know(
+        self, uid: str, table: Spelled, address: Address, columns: Sequence[str] = (), in_sql: tuple[str, ...] = ()
+    ) -> None:
+        """A table of the project; its columns, where the catalog has them, in their order; its name in dbt's SQL."""
+        name = tuple(filter(None, table))
+        spellings = (name, tuple(p.lower() for p in name), tuple(p.upper() for p in name), in_sql)
+        self._addresses[uid], self._spelled[uid] = address, tuple(dict.fromkeys(filter(None, spellings)))
+        self._by_address.setdefault(address, uid)
+        for parts in (name, in_sql):
+            self._by_name.setdefault(_folded(parts), uid)
         if columns:
             self.columns[uid] = tuple(columns)
 
@@ -84,9 +91,7 @@ class Flows:
         told: dict[tuple[str, ...], Sequence[str]] = {}
         for uid in model.sources:
             if uid in self.columns:
-                name = tuple(filter(None, self._spelled[uid]))
-                for parts in (name, tuple(p.lower() for p in name), tuple(p.upper() for p in name)):
-                    told[parts] = self.columns[uid]
+                told |= dict.fromkeys(self._spelled[uid], self.columns[uid])
         return Request(sql, self._warehouse.dialect, self._asked, model.table.database, model.table.schema, told)
 
     def _quoted(self, table: Spelled) -> str:
@@ -136,16 +141,22 @@ class Flows:
 
     def _edges(self, model: Model, read: Read, inputs: Sequence[Address]) -> Iterator[ColumnEdge]:
         sources = {_place(address): address for address in inputs}
-        spelled = {column.casefold(): column for column in self.columns.get(model.uid, ())}
         for column in read.lineage.columns:
             if self._address(column.output.table.parts) != model.address:
                 continue
-            target = spelled.get(column.output.column.casefold(), column.output.column)
+            target = self._column(model.address, column.output.column)
             for came_from in column.inputs:
                 address = self._address(came_from.table.parts)
                 source = sources.get(_place(address)) if address is not None else None
                 if source is not None:
-                    yield ColumnEdge(source, came_from.column, model.address, target, kind=came_from.kind)
+                    here = self._column(source, came_from.column)
+                    yield ColumnEdge(source, here, model.address, target, kind=came_from.kind)
+
+    def _column(self, table: Address, column: str) -> str:
+        """The column as the table spells it, where that is known."""
+        folded = column.casefold()
+        columns = self.columns.get(self._by_address.get(table, ""), ())
+        return column if column in columns else next((c for c in columns if c.casefold() == folded), column)
 
 
 _LATE = {"unparsed": f"the project's SQL takes more than {SQL_SECONDS:.0f} s to read; tables as dbt tells them"}

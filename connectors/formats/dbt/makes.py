@@ -17,7 +17,7 @@ from connectors.formats.dbt.artifacts import CatalogMetadata, Field, Node, peopl
 from connectors.formats.dbt.beside import Outcome, Table, states
 from connectors.formats.dbt.lineage import Flow, Flows, Model
 from connectors.formats.dbt.project import RELATIONS, Project, refusal
-from connectors.formats.dbt.warehouse import Spelled, Warehouse
+from connectors.formats.dbt.warehouse import Spelled, Warehouse, parts_of
 from shared.lineage.known import Schemas
 from shared.records import Address, Column, Dataset, Description, Found, Process, Refusal, Report
 from shared.settings.redact import MASK, redact
@@ -101,7 +101,8 @@ class Records:
                     refused.add(uid)
                     continue
             self._spelled[uid], self._addresses[uid] = spelled, address
-            self._flows.know(uid, spelled, address, [c.name for c in table.columns] if table else ())
+            columns = [c.name for c in table.columns] if table else ()
+            self._flows.know(uid, spelled, address, columns, parts_of(kept.relation, self._warehouse.dialect))
         return refused
 
     def _ours(self, kind: str, name: str) -> Address:
@@ -265,11 +266,6 @@ class Records:
 
     def _meaning(self, uid: str, node: Node) -> Dataset:
         """A metric or a semantic model."""
-        fields = [
-            *((f, f"entity {f.type or ''}") for f in node.entities or ()),
-            *((f, f"dimension {f.type or ''}") for f in node.dimensions or () if isinstance(f, Field)),
-            *((f, f"measure {f.agg or ''}") for f in node.measures or ()),
-        ]
         expression = node.expression or node.sql or str((node.type_params or {}).get("expr") or "")
         measure = (node.type_params or {}).get("measure")
         properties = {
@@ -281,9 +277,7 @@ class Records:
         }
         return Dataset(
             address=self._addresses[uid],
-            columns=tuple(
-                Column(f.name, kind.strip(), description=_text(f.description)) for f, kind in fields if f.name
-            ),
+            columns=_fields(node),
             description=_text(node.description),
             inputs=self._inputs(uid),
             owners=self._project.owners_of(node),
@@ -312,6 +306,23 @@ class Records:
     def _inputs(self, uid: str) -> tuple[Address, ...]:
         found = (self._addresses.get(need) for need in self._project.sources_of(uid))
         return tuple(dict.fromkeys(address for address in found if address is not None))
+
+
+def _fields(node: Node) -> tuple[Column, ...]:
+    """Entities, dimensions and measures of a semantic model; a name that is two of them is one column."""
+    fields = [
+        *((f, f"entity {f.type or ''}") for f in node.entities or ()),
+        *((f, f"dimension {f.type or ''}") for f in node.dimensions or () if isinstance(f, Field)),
+        *((f, f"measure {f.agg or ''}") for f in node.measures or ()),
+    ]
+    found: dict[str, Column] = {}
+    for f, kind in fields:
+        before = found.get(f.name.casefold())
+        kinds = f"{before.type}, {kind.strip()}" if before else kind.strip()
+        about = (before.description if before else "") or _text(f.description)
+        if f.name:
+            found[f.name.casefold()] = Column(before.name if before else f.name, kinds, description=about)
+    return tuple(found.values())
 
 
 def _type(said: CatalogMetadata | None, materialized: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.format import FileContext, Format
+from connectors.format import Alone, FileContext, Folder, Format
 from shared.errors import BadInput
 from shared.records import Address, Found, Refusal
 
@@ -49,22 +49,23 @@ class Subject:
     secret: Mapping[str, bytes] = field(default_factory=dict)
     bypass: Mapping[str, str] = field(default_factory=dict)
 
-    def read(self, content: bytes, name: str = "") -> list[Item]:
-        """Everything that comes out of a file; BadInput, which ends it, last."""
-        return self.drain(io.BytesIO(content), name)
+    def read(self, content: bytes, name: str = "", folder: Folder | None = None) -> list[Item]:
+        """Everything that comes out of a file; BadInput, which ends it, last. folder: the files beside it."""
+        return self.drain(io.BytesIO(content), name, folder)
 
-    def drain(self, file: Any, name: str = "") -> list[Item]:
+    def drain(self, file: Any, name: str = "", folder: Folder | None = None) -> list[Item]:
         items: list[Item] = []
         try:
-            for item in self.format().read(file, self.context(name)):
+            for item in self.format().read(file, self.context(name, folder)):
                 assert isinstance(item, (Found, Refusal)), f"{type(item).__name__} is neither a record nor a refusal"
                 items.append(item)
         except BadInput as error:
             items.append(error)
         return items
 
-    def context(self, name: str = "") -> FileContext:
-        return FileContext(path=f"uploads/{self.format.name}/{name or next(iter(self.good))}", instances=INSTANCES)
+    def context(self, name: str = "", folder: Folder | None = None) -> FileContext:
+        path = f"uploads/{self.format.name}/{name or next(iter(self.good))}"
+        return FileContext(path=path, instances=INSTANCES, folder=folder or Alone())
 
 
 def shown(items: list[Item]) -> list[str]:
