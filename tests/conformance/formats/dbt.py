@@ -104,7 +104,7 @@ def packed(**members: bytes) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
-            archive.writestr(f"target/{name}.json", content)
+            archive.writestr(zipfile.ZipInfo(f"target/{name}.json"), content, zipfile.ZIP_DEFLATED)
     return out.getvalue()
 
 
