@@ -11,12 +11,12 @@ from rich.markup import escape
 
 from cli.context import app_for, settings_for
 from cli.output import out
-from cli.report import left_alone
 from connectors.source import Check
 from shared.delivery.collections import path_of
 from shared.errors import HooklineError, UsageError
 from shared.pipeline import login
 from shared.pipeline.app import App
+from shared.pipeline.overview import left_alone
 from shared.pipeline.placing import setting
 from shared.state.circuits import Kind
 
@@ -74,7 +74,7 @@ def _circuits(app: App) -> Iterator[Check]:
             return  # storage has its own line
         for name, circuit in found:
             if circuit.open:
-                yield Check(f"{about} {name}".strip(), False, left_alone(circuit), circuit.fix)
+                yield Check(f"{about} {name}".strip(), False, left_alone(name, circuit).what, circuit.fix)
 
 
 def _try(name: str, ask: Callable[[], str]) -> Check:

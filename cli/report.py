@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,6 @@ from cli.output import ago, brief, out, plural, refusal, show_table
 if TYPE_CHECKING:
     from shared.pipeline.app import App
     from shared.pipeline.overview import InstanceStatus, Status
-    from shared.state.circuits import Circuit
     from shared.state.receipts import Receipt
     from shared.state.scans import Scan
 
@@ -83,10 +83,7 @@ def show_status(found: Status, *, when: bool = True) -> None:
     since = f", the first sent {ago(found.waiting_since)}" if found.waiting and when else ""
     waiting = f"waiting for confirmation: {plural(found.waiting, 'asset')}{since}"
     out.print(f"\nfiles: {totals}; {waiting}; sent by {found.sink}")
-    if found.circuit is not None:
-        _show_reasons([(f"sending by {found.sink}", left_alone(found.circuit), found.circuit.fix)])
-    if found.placing is not None:
-        _show_reasons([("collection of uploads", left_alone(found.placing), found.placing.fix)])
+    _show_reasons(found.notes())
     if found.landed_since and when:
         landed = plural(found.totals["landed"], "file")
         out.print(f"[yellow]{landed} not taken up yet, the first landed {ago(found.landed_since)}[/yellow]")
@@ -94,26 +91,17 @@ def show_status(found: Status, *, when: bool = True) -> None:
 
 def show_instances(instances: list[InstanceStatus], *, when: bool = True) -> None:
     """A line per scope, and the reasons below."""
-    rows, reasons = [], []
+    rows = []
     for one in instances:
-        state = "not configured" if not one.known else "disabled" if one.problem else ""
-        state = state or ("switched off" if not one.enabled else "not scanned yet")
         if not one.scans:
-            rows.append([one.name, "", coloured(state), *[""] * (len(SCAN_COLUMNS) - 3)])
-        if one.problem:
-            reasons.append((one.name, one.problem, one.fix))
-        if one.circuit is not None and one.circuit.open:
-            reasons.append((one.name, left_alone(one.circuit), one.circuit.fix))
-        if one.placing is not None:
-            reasons.append((f"collection of {one.name}", left_alone(one.placing), one.placing.fix))
-        for scan in one.scans:
-            rows.append(_scan_row(scan))
-            reasons += _scan_reasons(scan)
+            rows.append([one.name, "", coloured(one.state), *[""] * (len(SCAN_COLUMNS) - 3)])
+        rows += [_scan_row(scan) for scan in one.scans]
     columns = SCAN_COLUMNS
     if not when:
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     show_table(columns, rows)
-    _show_reasons(reasons)
+    for one in instances:
+        _show_reasons(one.notes())
 
 
 def _scan_row(scan: Scan) -> list[str]:
@@ -126,22 +114,6 @@ def _scan_row(scan: Scan) -> list[str]:
         f"{scan.seconds:.1f}",
         ago(scan.finished or scan.touched or scan.started),
     ]
-
-
-def _scan_reasons(scan: Scan) -> list[tuple[str, str, str]]:
-    place, reasons = f"{scan.instance}/{scan.scope}", []
-    if scan.error:
-        reasons.append((place, scan.error, scan.fix))
-    if scan.held:
-        what = f"{plural(scan.held, 'asset')} gone from the source and not deleted; `./hookline rejected` says why"
-        reasons.append((place, what, f"`./hookline approve {scan.instance} {scan.scope}` if this is meant"))
-    return reasons
-
-
-def left_alone(circuit: Circuit) -> str:
-    """What an open circuit means for the person who waits."""
-    times = plural(circuit.failures, "failure")
-    return f"{circuit.error} (circuit open since {circuit.since[:16]}Z, {times}; next try at {circuit.retry_at[:16]}Z)"
 
 
 def show_files(receipts: list[Receipt], *, when: bool = False) -> None:
@@ -175,7 +147,7 @@ def show_files(receipts: list[Receipt], *, when: bool = False) -> None:
     _show_reasons(reasons)
 
 
-def _show_reasons(reasons: list[tuple[str, str, str]]) -> None:
+def _show_reasons(reasons: Iterable[tuple[str, str, str]]) -> None:
     for place, what, fix in reasons:
         out.print(f"[red]{escape(place)}[/red]: {escape(what)}")
         if fix:

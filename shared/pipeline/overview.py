@@ -5,6 +5,9 @@ The JSON of `Status` is a contract (docs/guide/status.md): fields are added, nev
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import msgspec
 
 from shared.errors import SettingsError
@@ -16,6 +19,14 @@ from shared.state.receipts import Receipt
 from shared.state.scans import Scan
 
 VERSION = 1
+
+
+class Note(NamedTuple):
+    """Something that a person should know: what about, what it is, and what to do."""
+
+    place: str
+    what: str
+    fix: str
 
 
 class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +49,29 @@ class InstanceStatus(msgspec.Struct, frozen=True, kw_only=True):
     circuit: Circuit | None = None
     placing: Circuit | None = None
 
+    @property
+    def state(self) -> str:
+        """In a word, for one without a scan."""
+        if self.problem:
+            return "disabled" if self.known else "not configured"
+        return "not scanned yet" if self.enabled else "switched off"
+
+    def notes(self) -> Iterator[Note]:
+        """What is wrong with it, or waits for a person."""
+        if self.problem:
+            yield Note(self.name, self.problem, self.fix)
+        if self.circuit is not None and self.circuit.open:
+            yield left_alone(self.name, self.circuit)
+        if self.placing is not None:
+            yield left_alone(f"collection of {self.name}", self.placing)
+        for scan in self.scans:
+            place = f"{scan.instance}/{scan.scope}"
+            if scan.error:
+                yield Note(place, scan.error, scan.fix)
+            if scan.held:
+                what = f"{scan.held:,} assets gone from the source and not deleted; `./hookline rejected` says why"
+                yield Note(place, what, f"`./hookline approve {scan.instance} {scan.scope}` if this is meant")
+
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Everything. version: of this structure; at: the moment it is about (RFC 3339); the rest as in `files.Files`.
@@ -57,6 +91,19 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     landed_since: str = ""
     circuit: Circuit | None = None
     placing: Circuit | None = None
+
+    def notes(self) -> Iterator[Note]:
+        """What keeps messages, or assets of uploaded files, from where they belong."""
+        if self.circuit is not None:
+            yield left_alone(f"sending by {self.sink}", self.circuit)
+        if self.placing is not None:
+            yield left_alone("collection of uploads", self.placing)
+
+
+def left_alone(place: str, circuit: Circuit) -> Note:
+    """What an open circuit means for the person who waits."""
+    since = f"circuit open since {circuit.since[:16]}Z, failures: {circuit.failures:,}"
+    return Note(place, f"{circuit.error} ({since}; next try at {circuit.retry_at[:16]}Z)", circuit.fix)
 
 
 def status(app: App, wanted: Wanted | None = None) -> Status:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlencode
 
 from shared.pipeline.files import Files
-from shared.pipeline.overview import InstanceStatus, Status
+from shared.pipeline.overview import InstanceStatus, Note, Status
 from shared.pipeline.refusals import Group
 from shared.pipeline.story import Asset, FileStory, InstanceStory, ScanStory, Story
 from shared.pipeline.why import Why
@@ -98,6 +98,11 @@ def coloured(state: str) -> Html:
     return tag("span", state, class_=f"w {_CLASSES.get(state, 'busy')}")
 
 
+def commands(text: str) -> list[object]:
+    """A text in which what stands in backticks is code."""
+    return [tag("code", part) if n % 2 else part for n, part in enumerate(text.split("`"))]
+
+
 class Pages:
     """Pages for one request. key: the function key it came with, which links have to carry on; empty for none."""
 
@@ -145,6 +150,7 @@ class Pages:
         return self._page(
             "Hookline",
             tag("p", *waiting, *landed, "; sent by ", found.sink),
+            self._notes(found.notes()),
             tag("h2", "Instances"),
             self._instances(found.instances),
             tag("h2", "Files"),
@@ -153,25 +159,17 @@ class Pages:
             tag("p", self.link("older files", before=found.next, **chosen)) if found.next else "",
         )
 
-    def _instances(self, instances: Iterable[InstanceStatus]) -> Html:
+    def _instances(self, instances: Sequence[InstanceStatus]) -> Html:
         columns = ["instance", "scope", "state", "#parts", "#records", "#new", "#changed", "#unchanged", "#deleted"]
-        columns += ["#held", "#refused", "when", " "]
+        columns += ["#held", "#refused", "when"]
         rows: list[list[object]] = []
         for one in instances:
-            state = "not configured" if not one.known else "disabled" if one.problem else ""
-            state = state or ("switched off" if not one.enabled else "not scanned yet")
-            if one.problem or not one.scans:
-                note = self._note(one.problem, one.fix)
-                rows.append([self.link(one.name, of=one.name), "", coloured(state), *[""] * 9, note])
+            if not one.scans:
+                rows.append([self.link(one.name, of=one.name), "", coloured(one.state), *[""] * 9])
             rows += [self._scan_row(scan) for scan in one.scans]
-        return table(columns, rows)
+        return Html(table(columns, rows) + self._notes(note for one in instances for note in one.notes()))
 
     def _scan_row(self, scan: Scan) -> list[object]:
-        note = self._note(scan.error, scan.fix)
-        if scan.held:
-            said = f"{scan.held:,} gone from the source and not deleted: "
-            command = tag("code", f"./hookline approve {scan.instance} {scan.scope}")
-            note = tag("span", said, command, " if this is meant", class_="warn")
         numbers = [
             scan.parts,
             scan.records,
@@ -184,11 +182,17 @@ class Pages:
         ]
         when = ago(scan.finished or scan.touched or scan.started, self._at)
         scope = self.link(scan.scope, of=f"{scan.instance}/{scan.id}")
-        return [self.link(scan.instance, of=scan.instance), scope, coloured(scan.state), *numbers, when, note]
+        return [self.link(scan.instance, of=scan.instance), scope, coloured(scan.state), *numbers, when]
+
+    def _notes(self, notes: Iterable[Note]) -> Html:
+        lines = [tag("li", tag("b", note.place), " ", self._note(note.what, note.fix)) for note in notes]
+        return tag("ul", *lines) if lines else Html("")
 
     @staticmethod
     def _note(problem: str, fix: str) -> Html:
-        return tag("span", tag("span", problem, class_="bad"), " ", tag("span", fix, class_="dim"))
+        return tag(
+            "span", tag("span", *commands(problem), class_="bad"), " ", tag("span", *commands(fix), class_="dim")
+        )
 
     def _files(self, files: Iterable[Receipt]) -> Html:
         columns = [
@@ -231,7 +235,7 @@ class Pages:
             rows.append(["file", "a newer version of it has landed, and was not taken up yet"])
         if found.superseded:
             rows.append(["superseded", f"a later scan, {found.superseded}, has published its scope since"])
-        rows.append(["next", found.next])
+        rows.append(["next", tag("span", *commands(found.next))])
         refused = ([item.place, item.reason, item.fix, item.rule] for item in found.rejected)
         return self._page(
             found.path,
@@ -293,7 +297,7 @@ class Pages:
                 coloured(one.state),
                 ago(one.when, self._at),
                 one.said,
-                tag("span", one.fix, class_="dim"),
+                tag("span", *commands(one.fix), class_="dim"),
             ]
             for one in told.sightings
         ]

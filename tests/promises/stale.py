@@ -20,14 +20,16 @@ def _refused(world: World) -> None:
 
 
 def _half_way(world: World) -> None:
-    """The source breaks off in the middle, again and again."""
+    """The source breaks off in the middle, behind parts that have landed already, again and again."""
+    world.monkeypatch.setattr(job_file, "PART_RECORDS", 1)
     system = shop(world)
     system.cursor_every = 1
     scanned(world)
     system.error, system.error_at = SourceUnreachable("the network is down", fix="wait"), "orders"
-    assert deletions(scanned(world)) == []
+    for _ in range(2):
+        assert deletions(scanned(world)) == []
     system.error = None
-    scanned(world)
+    assert deletions(scanned(world)) == []
     world.check()
 
 
@@ -183,6 +185,12 @@ PROMISES = [
         "What has gone at the source goes.", "snapshots of two complete scans are compared", _dropped, _no_deletions
     ),
     Promise("A table that may not be read is not deleted.", "only complete scans delete", _refused, _always_whole),
+    Promise(
+        "A source that errors half-way deletes nothing.",
+        "only scans that were read to the end delete",
+        _half_way,
+        _always_whole,
+    ),
     Promise("A source that comes back empty deletes nothing.", "it is held for a person", _empty, _no_doubt),
     Promise("More than the limit waits for a person.", "`delete_limit`", _too_many, _no_limit),
     Promise(

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.promises import arrival, neighbours, order, stale
+from tests.promises import arrival, neighbours, order, people, stale
 from tests.promises.promise import Promise
 from tests.support.azurite import azurite  # noqa: F401
 from tests.support.world import World, world  # noqa: F401
 
-PROMISES = [*arrival.PROMISES, *order.PROMISES, *stale.PROMISES, *neighbours.PROMISES]
+PROMISES = [*arrival.PROMISES, *order.PROMISES, *stale.PROMISES, *neighbours.PROMISES, *people.PROMISES]
 PAGE = Path(__file__).parents[2] / "docs" / "promises.md"
 HEAD = "| Promise | What keeps it |\n|---|---|\n"
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from shared.pipeline import http, page
-from shared.pipeline.overview import Status
+from shared.pipeline.overview import InstanceStatus, Status
 from shared.pipeline.story import Story
 from shared.pipeline.why import Why
 from shared.state.receipts import Receipt
@@ -88,7 +88,14 @@ def test_a_page_with_everything_that_matters(world: World, crm: System) -> None:
     world.settle()
     world.upload("uploads/records/waits.jsonl", "{}")
     told = Tags(shown(world)).text
-    for words in ("./hookline approve crm public", "20 gone from the source", "finished", "landed", "rejected", "ago"):
+    for words in (
+        "./hookline approve crm public",
+        "20 assets gone from the source",
+        "finished",
+        "landed",
+        "rejected",
+        "ago",
+    ):
         assert words in told, words
     story = Tags(shown(world, of="uploads/records/bad.jsonl")).text
     for words in ("line 1", "not a record", "taken up", "next", "attempts"):
@@ -145,6 +152,29 @@ def test_nothing_runs_and_nothing_is_loaded(world: World) -> None:
     assert not {"script", "img", "link", "iframe", "object"} & set(read.tags)
     assert "style" not in [name for name, _ in read.attributes]
     assert (headers["Referrer-Policy"], headers["Cache-Control"]) == ("no-referrer", "no-store")
+
+
+def test_what_fails_as_a_whole_is_told(world: World, crm: System) -> None:
+    from shared.state.circuits import Circuit
+
+    moment = "2026-01-01T00:00:00.000000Z"
+    broken = Circuit(
+        failures=7, since=moment, last=moment, retry_at=moment, error="the <b>hub</b> refuses", fix="`az role`"
+    )
+    told = Status(
+        at=moment,
+        sink="event hub",
+        instances=[InstanceStatus(name="crm", circuit=broken)],
+        files=[],
+        totals={},
+        waiting=0,
+        circuit=broken,
+    )
+    read = Tags(page.Pages(moment).status(told, {}).decode())
+    for words in ("sending by event hub", "the <b>hub</b> refuses (circuit open since", "failures: 7", "az role"):
+        assert read.text.count(words) >= 1, words
+    assert read.text.count("circuit open since") == 2
+    assert "code" in read.tags
 
 
 def test_links_carry_the_key_and_pages_follow_each_other(world: World) -> None:
