@@ -6,8 +6,9 @@ Names of kinds: CreationName in https://learn.microsoft.com/sql/integration-serv
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from connectors.formats.ssis.dts import expressions, prop
@@ -101,13 +102,9 @@ def place_of(
     machine: the server on which packages run, which is what `.` and `(local)` mean
     own:     an address inside the package, for what exists only there (caches)
     """
-    settings = dict(connection.settings)
-    for name, text in connection.expressions.items():
-        value = evaluate(text)
-        if name.lower() == "connectionstring":
-            settings |= dict(parts(value)) if "=" in value else {"path": value}
-        elif not _SECRET.search(name):
-            settings[_PROPERTIES.get(name.lower(), name.lower())] = value
+    said = {name.lower(): evaluate(text) for name, text in connection.expressions.items()}
+    connection = configured(connection, said)
+    settings = connection.settings
     kind = connection.kind.upper()
     if kind.split(":")[0] in _FILES:
         path = settings.get("path") or settings.get("excelfilepath") or settings.get("data source", "")
@@ -117,6 +114,17 @@ def place_of(
     if kind.startswith(("AZURESTORAGE", "AZUREBLOB", "ADLS", "AZUREDATALAKE")):
         return Place(_storage(settings, connection.name))
     return _database(connection, settings, machine)
+
+
+def configured(connection: Connection, said: Mapping[str, str]) -> Connection:
+    """The same with other values of properties, by lower-case name; credentials among them are left out."""
+    settings = dict(connection.settings)
+    for name, value in said.items():
+        if name == "connectionstring":
+            settings |= dict(parts(value)) if "=" in value else {"path": value}
+        elif not _SECRET.search(name):
+            settings[_PROPERTIES.get(name, name)] = value
+    return dataclasses.replace(connection, settings=settings)
 
 
 #: property of a connection manager -> key of the connection string that it is

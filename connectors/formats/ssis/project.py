@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from connectors.format import FileContext, Folder
+from connectors.formats.ssis.configurations import configure
 from connectors.formats.ssis.connections import connection_of
 from connectors.formats.ssis.model import Connection, Package, Task, Variable
 from connectors.formats.ssis.package import LIMITS, read_package
@@ -116,7 +117,9 @@ def package_file(root: Node, context: FileContext) -> Iterator[Found | Refusal]:
     name = PurePosixPath(context.path.replace("\\", "/")).name
     package = read_package(root, name if name.lower().endswith(".dtsx") else f"{name}.dtsx", context.path)
     shared = shared_of(context.folder)
-    yield from shared.refusals
+    refusals = [*shared.refusals]
+    package = configure(package, context.folder, refusals)
+    yield from refusals
     at = whereabouts(context.path, context.instances)
     yield from _records(package, at, context, shared)
 

@@ -7,7 +7,7 @@ from pathlib import PureWindowsPath
 
 from connectors.format import FileContext
 from connectors.formats.sql_text import decode
-from connectors.formats.ssis.connections import Place, place_of
+from connectors.formats.ssis.connections import Place, file_address, place_of
 from connectors.formats.ssis.dataflow import lineage_of
 from connectors.formats.ssis.ends import Ends
 from connectors.formats.ssis.flow import Flow
@@ -22,6 +22,8 @@ from shared.settings.redact_sql import redact_sql
 #: descriptions that the designer fills in, which say no more than the kind does
 _NO_DESCRIPTION = ("Task", "Container", "Loop")
 _MAX_SCRIPT = 4 * 1024 * 1024
+#: TaskOperationType of a File System task, DTSFileSystemOperation; the first where nothing is said
+_COPIES = ("CopyFile", "MoveFile", "RenameFile", "CopyDirectory", "MoveDirectory")
 _INSIDE = (*CONTAINERS.values(), "Event handler", "Microsoft.Package")
 
 
@@ -101,6 +103,8 @@ class Records:
             yield from self._execute_sql(task, task.data, values)
         elif task.kind == "Microsoft.BulkInsertTask" and task.data is not None:
             yield self._bulk_insert(task, task.data, values)
+        elif task.kind == "Microsoft.FileSystemTask" and task.data is not None:
+            yield self._file_system(task, task.data, values)
         elif task.kind == "Microsoft.ExecutePackageTask" and task.data is not None:
             runs = executed(task.data)
             yield self._process(task, {"runs": ", ".join(filter(None, runs[:1]))})
@@ -194,6 +198,25 @@ class Records:
         name = values.evaluate(table) if table else said.get("destinationtablename", "")
         into = (address_of(table_parts(name), destination),) if destination is not None and name else ()
         return self._process(task, {}, inputs=(source.base,) if source is not None else (), outputs=into)
+
+    def _file_system(self, task: Task, data: Node, values: Values) -> Found:
+        """Copies, moves and renames go from a file to a file: TaskSourcePath, TaskDestinationPath of FileSystemData."""
+        operation = task.expressions.get("OperationName") or data.get("TaskOperationType") or "CopyFile"
+
+        def path(word: str) -> Address | None:
+            said = data.get(f"Task{word}Path")
+            by_expression = task.expressions.get(word)
+            if by_expression:
+                return file_address(values.evaluate(by_expression), self._machine)
+            if data.get(f"TaskIs{word}Variable").lower() == "true":
+                return file_address(values.text(said), self._machine)
+            place = self._place(said, task, values) if said else None
+            return place.base if place is not None else None
+
+        ends = (path("Source"), path("Destination")) if operation in _COPIES else (None, None)
+        if None in ends:
+            return self._process(task, {"operation": operation})
+        return self._process(task, {"operation": operation}, inputs=ends[:1], outputs=ends[1:])
 
     # ---- connections
 
