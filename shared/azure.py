@@ -40,10 +40,11 @@ __all__ = ["Azure", "Connection", "storage_errors"]
 
 STORAGE = "HooklineStorage"
 FUNCTIONS_STORAGE = "AzureWebJobsStorage"
-#: of every HTTP client, in seconds. The SDK's own first pause before a retry is 15 s, too long for small blobs
-HTTP_OPTIONS: Mapping[str, Any] = {"connection_timeout": 10, "read_timeout": 60}
+#: seconds in which any service has to accept a connection
+CONNECT_SECONDS = 10
 #: a blob is read 4 MiB at a time from its first byte on; left alone, the SDK fetches the first 32 MiB at once
 BLOCKS: Mapping[str, Any] = {"max_single_get_size": 4 * 1024 * 1024, "max_chunk_get_size": 4 * 1024 * 1024}
+#: the SDK's own first pause before a retry is 15 s, too long for small blobs
 STORAGE_RETRIES: Mapping[str, Any] = {
     "initial_backoff": 1,
     "increment_base": 2,
@@ -92,6 +93,10 @@ class Azure:
     ) -> None:
         self._environ = environ
         self._settings = settings or Settings()
+        self._patience = {
+            "connection_timeout": CONNECT_SECONDS,
+            "read_timeout": self._settings.limits.answer_seconds,
+        }
         self._storage_options = dict(storage or {})
         self._hub_options = dict(hub or {})
         self._vault_options = dict(vault or {})
@@ -217,7 +222,7 @@ class Azure:
         from azure.storage.blob import BlobServiceClient
 
         connection = self.storage_connection()
-        options = {**HTTP_OPTIONS, **STORAGE_RETRIES, **BLOCKS, **self._storage_options}
+        options = {**self._patience, **STORAGE_RETRIES, **BLOCKS, **self._storage_options}
         if connection.string is None:
             credential = self.credential(connection.client_id, managed=connection.managed)
             return BlobServiceClient(connection.address, credential=credential, **options)
@@ -278,7 +283,7 @@ class Azure:
         from azure.core.exceptions import ResourceExistsError
 
         connection = self.storage_connection()
-        options = {**HTTP_OPTIONS, **STORAGE_RETRIES, **self._storage_options}
+        options = {**self._patience, **STORAGE_RETRIES, **self._storage_options}
         options["message_encode_policy"] = TextBase64EncodePolicy()
         if connection.string is not None:
             client = QueueClient.from_connection_string(connection.string.reveal(), name, **options)
@@ -294,7 +299,7 @@ class Azure:
     def _make_key_vault(self, address: str) -> SecretClient:
         from azure.keyvault.secrets import SecretClient
 
-        options = {**HTTP_OPTIONS, "retry_total": 3, **self._vault_options}
+        options = {**self._patience, "retry_total": 3, **self._vault_options}
         return SecretClient(address, self.credential(), **options)
 
 

@@ -25,6 +25,7 @@ _REFUSED = frozenset({"unauthorized-access", "not-found", "not-allowed", "entity
 _TOO_LARGE = "link:message-size-exceeded"
 #: how the SDK words a refused token (its condition is the same as that of a broken link) and a missing sign-in
 _REFUSED_TOKEN = re.compile(r"status code: 40[13]|failed to retrieve a token|authentication unavailable", re.I)
+_TOKEN_STATUS = re.compile(r"status code: 40[13]", re.I)
 _NO_HUB = re.compile(r"status code: 404", re.I)
 
 
@@ -88,6 +89,11 @@ def hub_error(error: EventHubError | OSError, where: str) -> HooklineError:
         )
     said = condition or redact(text).split("\n", 1)[0][:200] or type(error).__name__
     return HubBusy(f"the event hub did not take it ({said})", where=where, fix="it is tried again")
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether the hub refused a token or what it may do: 401 and 403 come and go while roles and tokens change."""
+    return getattr(error, "error", None) == "unauthorized-access" or _TOKEN_STATUS.search(str(error)) is not None
 
 
 def is_server_busy(error: BaseException) -> bool:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from shared.azure_errors import hub_error, is_server_busy
+from shared.azure_errors import hub_error, is_refused, is_server_busy
 from shared.delivery.pace import Pace
-from shared.errors import BadInput, HubBusy
+from shared.errors import BadInput, HubBusy, SettingsError
 from shared.telemetry import get_logger
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ ATTEMPTS = 12
 SEND_SECONDS = 60.0
 #: seconds for all attempts of one batch; longer than the minute for which a throttled hub may say server-busy
 PATIENCE_SECONDS = 150.0
+#: the same while the sign-in is refused: a token that just ran out, or a role that was given a moment ago, is refused
+#: for a while; then a person has to know
+REFUSED_SECONDS = 45.0
 #: first pause after server-busy, which asks for 4 s at least
 #: (https://learn.microsoft.com/java/api/com.microsoft.azure.eventhubs.serverbusyexception), after anything else, and
 #: the longest; jitter comes on top
@@ -126,7 +129,7 @@ class Hub:
 
     def _patiently(self, act: Callable[[], T]) -> T:
         from azure.eventhub.exceptions import EventHubError
-        from tenacity import Retrying, retry_if_exception_type
+        from tenacity import Retrying, retry_if_exception
 
         def once() -> T:
             try:
@@ -137,7 +140,7 @@ class Hub:
                 raise hub_error(error, self._where) from error
 
         return Retrying(
-            retry=retry_if_exception_type(HubBusy),
+            retry=retry_if_exception(lambda error: isinstance(error, HubBusy) or _is_refused(error)),
             stop=self._over,
             wait=_pause,
             sleep=self._sleep,
@@ -146,8 +149,10 @@ class Hub:
         )(once)
 
     def _over(self, state: RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        patience = min(self._patience, REFUSED_SECONDS) if _is_refused(error) else self._patience
         spent = max(state.idle_for, state.seconds_since_start or 0.0)
-        return state.attempt_number >= self._attempts or spent + state.upcoming_sleep > self._patience
+        return state.attempt_number >= self._attempts or spent + state.upcoming_sleep > patience
 
     def _tell(self, state: RetryCallState) -> None:
         error: Any = state.outcome.exception() if state.outcome else None
@@ -177,11 +182,17 @@ def _fits(batch: EventDataBatch, event: Any) -> bool:
     return True
 
 
+def _is_refused(error: BaseException | None) -> bool:
+    """Whether the sign-in was refused; what else is wrong with the settings does not pass by itself."""
+    return isinstance(error, SettingsError) and error.__cause__ is not None and is_refused(error.__cause__)
+
+
 def _pause(state: RetryCallState) -> float:
     """Doubling pauses with jitter; longer ones when the hub said server-busy, never shorter than it asks for."""
     from tenacity import wait_exponential, wait_random
 
     error = state.outcome.exception() if state.outcome else None
-    busy = error is not None and error.__cause__ is not None and is_server_busy(error.__cause__)
+    said = error.__cause__ if error is not None else None
+    busy = said is not None and (is_server_busy(said) or is_refused(said))
     base = BUSY_PAUSE if busy else OTHER_PAUSE
     return float((wait_exponential(multiplier=base, max=LONGEST_PAUSE) + wait_random(0, base))(state))

@@ -117,7 +117,12 @@ class App:
         if not endpoint:
             return None
         if not hasattr(self._mine, "catalog"):
-            self._mine.catalog = Catalog(endpoint, self.azure.catalog_credential(), throttled=self.pace.throttled)
+            self._mine.catalog = Catalog(
+                endpoint,
+                self.azure.catalog_credential(),
+                timeout=(5, self.settings.limits.answer_seconds),
+                throttled=self.pace.throttled,
+            )
         found: Catalog = self._mine.catalog
         return found
 
@@ -132,7 +137,7 @@ class App:
             self._mine.asking = Catalog(
                 endpoint,
                 self.azure.catalog_credential(),
-                timeout=(5, 20),
+                timeout=(5, min(20, self.settings.limits.answer_seconds)),
                 attempts=2,
                 throttled=self.pace.throttled,
             )

@@ -17,7 +17,7 @@ from typing import IO, Any
 import msgspec
 
 from connectors.source import Source
-from shared.errors import BadInput, HooklineError, SourceUnreachable, Superseded, Transient
+from shared.errors import BadInput, HooklineError, SourceUnreachable, StorageBusy, Superseded, Transient
 from shared.job_file import FORMAT, Header
 from shared.pipeline.app import App, log, now, parsed, rfc3339
 from shared.pipeline.beat import Beat
@@ -54,8 +54,8 @@ def extract(app: App, body: str, *, time_limit: float = TIME_LIMIT_SECONDS) -> l
         lease = app.scans.lease(instance, scope)
     except Conflict as error:
         row, _ = app.scans.get(instance, scope)
-        if row.current is not None and row.current.id == message.scan:
-            raise  # our own scan: the worker before us died, its lease runs out
+        if row.current is None or row.current.id == message.scan or row.current.state != "running":
+            raise  # our own scan: the worker before us died, its lease runs out; or somebody finishes the last one
         log.warning("instance=%s scope=%s is being scanned already: %s", instance, scope, error)
         return []
     more: list[str] = []
@@ -69,10 +69,28 @@ def extract(app: App, body: str, *, time_limit: float = TIME_LIMIT_SECONDS) -> l
             more = _Stretch(app, row, scan, message, lease).run(time.monotonic() + time_limit)
     except Superseded as error:
         log.warning("instance=%s scope=%s scan=%s: %s", instance, scope, message.scan, error)
+        _go_on_later(app, message, error)
         return []
     # The last part may have been transformed before the row said that it is the last.
     finish_if_done(app, instance, scope, message.scan)
     return more
+
+
+def _go_on_later(app: App, message: ScanRequest, lost: Superseded) -> None:
+    """Raises StorageBusy when the lease was lost to nobody: our message goes on with the scan."""
+    instance, scope = message.instance, message.scope
+    try:
+        lease = app.scans.lease(instance, scope)
+    except Conflict as error:
+        log.info("instance=%s scope=%s: another worker has taken over: %s", instance, scope, error)
+        return
+    with lease:
+        row, _ = app.scans.get(instance, scope)
+    current = row.current
+    if current is None or current.id != message.scan or current.state == "running":
+        raise StorageBusy(
+            "a lease was lost in the middle of the scan", where=f"{instance}/{scope}", fix="it is tried again"
+        ) from lost
 
 
 def _requested(body: str) -> ScanRequest:

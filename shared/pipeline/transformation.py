@@ -66,16 +66,19 @@ def transform(
     except Conflict:
         _elsewhere(app, path, there)
         return None
-    with lease:
-        before, _ = app.receipts.get(path)
-        if not again and _is_done(before, there):
-            return None
-        try:
+    attempt: _Attempt | None = None
+    try:
+        with lease:
+            before, _ = app.receipts.get(path)
+            if not again and _is_done(before, there):
+                return None
             attempt = _Attempt(app, blob, there, before, lease, again=again)
             done = attempt.run(time_limit) if shut is None else attempt.wait(shut)
-        except Superseded as error:
-            log.warning("path=%s: another worker has taken over: %s", path, error)
-            return None
+    except Superseded as error:
+        log.warning("path=%s: the lease was lost: %s", path, error)
+        if attempt is not None:
+            attempt.go_on_later(error)
+        return None
     if done.state == "sent":
         settle(app, path)  # what was heard while the receipt was being written
     if done.scan:
@@ -181,6 +184,23 @@ class _Attempt:
         if waiting != before:
             self.app.receipts.put(waiting, lease=self.lease)
         return waiting
+
+    def go_on_later(self, lost: Superseded) -> None:
+        """Raises StorageBusy when nobody has taken over: the trigger tries again, and no attempt is used up."""
+        path = self.receipt.path
+        try:
+            self.lease = self.app.receipts.lease(path)
+        except Conflict as error:
+            log.info("path=%s: another worker has taken over: %s", path, error)
+            return
+        with self.lease:
+            receipt, _ = self.app.receipts.get(path)
+            if _is_done(receipt, self.there):
+                return
+            busy = StorageBusy("a lease was lost in the middle of the work", where=path, fix="it is tried again")
+            if receipt is not None and receipt.run == self.receipt.run:
+                self._note(busy, counts=False)
+        raise busy from lost
 
     def _take_up(self) -> Confirmed:
         """Write the receipt of this run; what an interrupted one has brought into the catalogue, it keeps."""

@@ -134,6 +134,7 @@ class Limits(_Strict, frozen=True):
     ask_after_seconds:     the catalogue is asked for what was sent and not confirmed after so long
     overdue_after_seconds: it is sent once more, then given up as lost, after so long
     lease_seconds:         what a worker that died was at waits so long for the next one (Azure leases: 15 to 60)
+    answer_seconds:        a call to storage, Purview or Key Vault that is not answered for so long has failed
     """
 
     operations_per_second: Positive = 20
@@ -144,6 +145,7 @@ class Limits(_Strict, frozen=True):
     ask_after_seconds: Positive = 15 * 60
     overdue_after_seconds: Positive = 2 * 3600
     lease_seconds: Annotated[int, msgspec.Meta(ge=15, le=60)] = 60
+    answer_seconds: Positive = 60
 
 
 class ReceiptSettings(_Strict, frozen=True):

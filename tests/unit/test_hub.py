@@ -22,6 +22,7 @@ from azure.eventhub.exceptions import (
 )
 
 from local.event_hubs import EventHubs, Fault, running
+from shared.delivery import hub
 from shared.delivery.hub import LONGEST_KEY, Hub, Message, Published, partition_key
 from shared.errors import BadInput, HubBusy, SettingsError
 
@@ -139,14 +140,33 @@ def test_a_hub_that_does_not_answer_in_time_is_tried_again(bench: Bench) -> None
 
 
 @leaks_a_socket
-def test_a_refusal_is_not_tried_again(bench: Bench) -> None:
+def test_a_refused_token_is_tried_for_a_while_and_then_said(bench: Bench) -> None:
     bench.faults.add(Fault("drop", times=1))
     bench.faults.add(Fault("unauthorized"))
     with pytest.raises(SettingsError) as error:
         bench.hub().publish([Message(b"a", "crm")])
     assert error.value.where == "event hub purview-hook"
     assert "Azure Event Hubs Data Sender" in error.value.fix
-    assert bench.pauses == []
+    assert bench.pauses
+    assert sum(bench.pauses) <= hub.REFUSED_SECONDS
+
+
+@leaks_a_socket
+def test_a_refused_token_that_recovers(bench: Bench) -> None:
+    bench.faults.add(Fault("drop", times=1))
+    bench.faults.add(Fault("unauthorized", times=2))
+    assert bench.hub().publish([Message(b"a", "crm")]).count == 1
+    assert b"a" in bench.stored("crm")
+
+
+def test_without_patience_for_a_refused_token_it_is_final_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pair of the one before, with the mechanism switched off."""
+    monkeypatch.setattr(hub, "REFUSED_SECONDS", 0.0)
+    bench.faults.add(Fault("unauthorized", times=2))
+    with pytest.raises(SettingsError):
+        bench.hub().publish([Message(b"a", "crm")])
 
 
 def test_a_hub_that_does_not_exist(server: EventHubs) -> None:
@@ -245,12 +265,10 @@ def test_what_is_tried_again(error: Exception) -> None:
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (failure(EventDataSendError, "amqp:unauthorized-access"), SettingsError),
         (failure(ConnectError, "amqp:not-found"), SettingsError),
         (failure(ConnectError, "com.microsoft:entity-disabled"), SettingsError),
         (failure(EventDataSendError, "com.microsoft:argument-error"), SettingsError),
         (failure(EventDataSendError, "amqp:link:message-size-exceeded"), BadInput),
-        (AuthenticationError("CBS Token authentication failed.\nStatus code: 401"), SettingsError),
         (AuthenticationError("CBS Token authentication failed.\nStatus code: 404"), SettingsError),
         (EventHubError("DefaultAzureCredential failed to retrieve a token from the chain"), SettingsError),
     ],
