@@ -35,6 +35,7 @@ COMMANDS = {
     "retire": "cli.deleting",
     "types": "cli.types",
     "chaos": "cli.chaos",
+    "faults": "cli.faults",
 }
 
 

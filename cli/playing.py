@@ -52,6 +52,8 @@ class Play:
         #: when the last version of a file was uploaded, by path (seconds since 1970)
         self._uploaded: dict[str, float] = {}
         self._starting: set[int] = set()
+        #: messages in scans-poison when it was last at rest
+        self._poison = 0
         # whom it hits is not the estate's business: the same seed plays the same changes, whatever dies
         self._fate = random.Random(f"fate {estate.seed}")  # noqa: S311 - reproducible on purpose
 
@@ -203,7 +205,8 @@ class Play:
             return [*open_, waits_for(self._stack, self._app), *(f"{name} was not scanned" for name in behind)]
         self._measure()
         self._check_watermarks()
-        given_up = self._stack.idle()["poison"].get("scans-poison", 0)  # given up files are found again by the sweep
+        poison = self._stack.idle()["poison"].get("scans-poison", 0)  # given up files are found again by the sweep
+        given_up, self._poison = poison - self._poison, poison
         return [f"{plural(given_up, 'scan')} given up by the queue"] if given_up else []
 
     def _behind(self, changed: float) -> list[str]:

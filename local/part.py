@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -110,6 +111,11 @@ class Part:
             return 0
         peak = next((line.split()[1] for line in told.splitlines() if line.startswith("VmHWM:")), "0")
         return int(peak) * 1024
+
+    def forget_memory(self) -> None:
+        """`memory` is about what comes from now on (proc(5), clear_refs)."""
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{self.process.pid}/clear_refs").write_text("5", "ascii")
 
     def ask_to_stop(self) -> None:
         if self.process.poll() is None:

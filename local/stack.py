@@ -152,19 +152,17 @@ class Stack(AbstractContextManager["Stack"]):
         blob, queue, table = (int(url.rpartition(":")[2]) for url in (started.blob, started.queue, started.table))
         self._storage_ports = blob, queue, table
 
-    def _derived_config(self) -> Path:
+    def document(self) -> dict[str, Any]:
         """The user's hookline.yaml, with Purview replaced by the local catalogue and short waits."""
-        document = yaml.safe_load(self.config.read_text("utf-8")) or {}
-        document["purview"] = self.purview()
-        document["limits"] = {**(document.get("limits") or {}), **self._waits}
+        found: dict[str, Any] = yaml.safe_load(self.config.read_text("utf-8")) or {}
+        purview = {"endpoint": self.url, "auth": "none", "hook": {"hub": HOOK}}
+        return {**found, "purview": purview, "limits": {**(found.get("limits") or {}), **self._waits}}
+
+    def _derived_config(self) -> Path:
         target = self.folder / "hookline.yaml"
         target.touch(mode=0o600)  # a password may stand in it, as in the user's
-        target.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+        target.write_text(yaml.safe_dump(self.document(), sort_keys=False), "utf-8")
         return target
-
-    def purview(self) -> dict[str, Any]:
-        """The section `purview` of the settings."""
-        return {"endpoint": self.url, "auth": "none", "hook": {"hub": HOOK}}
 
     @property
     def app(self) -> Part:
@@ -192,6 +190,15 @@ class Stack(AbstractContextManager["Stack"]):
         self._start_app(number)
         if wait:
             self.await_app(number)
+
+    def restart_app(self, number: int = 0) -> None:
+        """End a function app in peace and start it again, with the settings as they are by now."""
+        self._derived_config()
+        app = self.apps[number]
+        assert app is not None
+        app.stop()
+        self._said += app.left()
+        self.start_app(number)
 
     def kill_app(self, number: int = 0) -> None:
         """End a function app as a crash would, without a word."""
