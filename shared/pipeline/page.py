@@ -17,7 +17,7 @@ from shared.pipeline.files import Files
 from shared.pipeline.overview import InstanceStatus, Note, Status
 from shared.pipeline.refusals import Group
 from shared.pipeline.story import Asset, FileStory, InstanceStory, ScanStory, Story
-from shared.pipeline.why import Why
+from shared.pipeline.why import Sighting, Why
 from shared.state.receipts import Receipt
 from shared.state.scans import Scan
 
@@ -291,9 +291,7 @@ class Pages:
                 one.kind,
                 f"{one.type_name} {one.qualified_name}",
                 one.instance and f"{one.instance}/{one.scope}",
-                self.link(one.file or one.scan, of=one.file or f"{one.instance}/{one.scan}")
-                if one.file or one.scan
-                else "",
+                self._file_or_scan(one),
                 coloured(one.state),
                 ago(one.when, self._at),
                 one.said,
@@ -316,6 +314,11 @@ class Pages:
             if told.unasked
             else table(["type", "qualified name", " ", "guid"], there),
         )
+
+    def _file_or_scan(self, one: Sighting) -> Html:
+        if one.file:
+            return self.link(one.file, of=one.file)
+        return self.link(one.scan, of=f"{one.instance}/{one.scan}") if one.scan else Html("")
 
     # ---- refusals, errors
 

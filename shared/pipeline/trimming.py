@@ -17,7 +17,7 @@ from shared.pipeline.deletions import DELETIONS
 from shared.pipeline.http import EVENTS
 from shared.pipeline.landing import drop_landing, drop_rejected, part_of, version
 from shared.pipeline.transformation import vanished
-from shared.state.receipts import Receipt
+from shared.state.receipts import FINAL, Receipt
 
 EVERY = dt.timedelta(days=1)
 
@@ -43,12 +43,16 @@ def trim(app: App) -> int:
     before = now() - dt.timedelta(days=app.settings.receipts.keep_days)
     current = {row.current.id for name in app.scans.instances() for _, row in app.scans.of(name) if row.current}
     removed = 0
-    for folder in list(app.receipts.folders()):
-        for receipt in list(app.receipts.within(folder)):
-            if not receipt.final:
-                _check(app, receipt)
-            elif receipt.scan not in current and parsed(receipt.finished or receipt.started) < before:
-                removed += _remove(app, receipt)
+    for item in list(app.receipts.known()):
+        if item.state in FINAL and item.started and parsed(item.started) >= before:
+            continue  # unread: most are like this
+        receipt, _ = app.receipts.get(item.path)
+        if receipt is None:
+            continue
+        if not receipt.final:
+            _check(app, receipt)
+        elif receipt.scan not in current and parsed(receipt.finished or receipt.started) < before:
+            removed += _remove(app, receipt)
     return removed
 
 

@@ -175,11 +175,15 @@ class _Search:
                     fix=f"`./hookline rejected --instance {instance}` says why; `./hookline scan {instance}`",
                 )
             for asset in snapshots.assets(instance, scope) if pointer is not None else ():
-                inner = next((child for child in asset.children if self._wanted.takes(asset.child_type, child)), "")
-                if not inner and not self._wanted.takes(asset.type_name, asset.qualified_name):
-                    continue
+                inner = ""
+                if not self._wanted.takes(asset.type_name, asset.qualified_name):
+                    inner = next((child for child in asset.children if self._wanted.takes(asset.child_type, child)), "")
+                    if not inner:
+                        continue
                 sent = "sent by that scan" if asset.sent else "unchanged since it was sent by an earlier scan"
                 said = "only referred to by something that was published" if asset.stub else sent
+                if inner and not self._wanted.exact:
+                    said = f"of its column {inner.rpartition('/')[2].rpartition('#')[2]}; {said}"
                 known = asset.name in self._waits or asset.name in doubted
                 yield Sighting(
                     kind="referred" if asset.stub else "published",

@@ -74,6 +74,15 @@ def test_it_is_there(world: World, crm: System) -> None:
     assert (column.kind, column.type_name) == ("published", "postgresql_table_column")
 
 
+def test_a_column(world: World, crm: System) -> None:
+    crm.tables["orders2"] = Table("customer")
+    run(world)
+    one = only(world, "customer")
+    assert (one.type_name, one.qualified_name) == ("postgresql_table", f"{SCHEMA}/tables/orders2")
+    assert one.said.startswith("of its column customer; ")
+    assert "column" not in why.why(world.app, "orders2").sightings[0].said
+
+
 def test_it_was_sent_and_not_seen(world: World, crm: System) -> None:
     world.hub.drop = lambda message: any(n.qualified_name.endswith("/Orders") for n in message.names)
     world.scan("crm")
