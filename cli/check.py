@@ -17,7 +17,6 @@ from shared.errors import HooklineError, UsageError
 from shared.pipeline import login
 from shared.pipeline.app import App
 from shared.pipeline.overview import left_alone
-from shared.pipeline.placing import setting
 from shared.state.circuits import Kind
 
 
@@ -66,7 +65,11 @@ def _instance(app: App, name: str) -> Iterator[Check]:
 
 def _circuits(app: App) -> Iterator[Check]:
     """What is left alone for a while because it failed; `status` says the same."""
-    kinds: dict[Kind, str] = {"sink": "sending", "source": "instance", "collection": "collection of"}
+    kinds: dict[Kind, str] = {
+        "sink": "sending, circuit",
+        "source": "instance {}, circuit",
+        "collection": "collection of {}",
+    }
     for kind, about in kinds.items():
         try:
             found = list(app.circuits.of(kind))
@@ -74,7 +77,7 @@ def _circuits(app: App) -> Iterator[Check]:
             return  # storage has its own line
         for name, circuit in found:
             if circuit.open:
-                yield Check(f"{about} {name}".strip(), False, left_alone(name, circuit).what, circuit.fix)
+                yield Check(about.format(name), False, left_alone(name, circuit).what, circuit.fix)
 
 
 def _try(name: str, ask: Callable[[], str]) -> Check:
@@ -114,7 +117,7 @@ def _azure(app: App) -> Iterator[Check]:
     if app.settings.purview.hook is not None:
         yield _try("event hub", hub)
     yield _try("typedefs", typedefs)
-    for wanted, where in dict.fromkeys(setting(app, name) for name in ("", *sorted(app.settings.instances))):
+    for wanted, where in dict.fromkeys(app.settings.collection(name) for name in ("", *sorted(app.settings.instances))):
         if wanted:
             yield _try(f"{where}", lambda wanted=wanted, where=where: collection(wanted, where))  # type: ignore[misc]
     yield from _circuits(app)

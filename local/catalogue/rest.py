@@ -67,8 +67,27 @@ class Api:
 
     # entities
 
-    def post_bulk(self, _: Request, body: Json) -> Json:
-        return answers.mutations(self.catalogue, self.catalogue.upsert(body))
+    def post_bulk(self, request: Request, body: Json) -> Json:
+        name = request.query_params.get("collectionId", "")
+        if name:
+            self._open_collection(name)
+        outcome = self.catalogue.upsert(body)
+        if name:
+            self._move([self.catalogue.get(guid) for guid in (*outcome.created, *outcome.updated)], name)
+        return answers.mutations(self.catalogue, outcome)
+
+    def _open_collection(self, name: str) -> None:
+        store = self.catalogue.store
+        if name != "root" and not store.rows("SELECT 1 FROM collection WHERE name = ?", (name,)):
+            raise AtlasError(404, "ATLAS-404-00-00B", f"Collection {name} does not exist")
+        if name in self.catalogue.closed:
+            raise AtlasError(403, "ATLAS-403-00-001", f"no role on collection {name}")
+
+    def _move(self, entities: list[Entity], name: str) -> None:
+        store = self.catalogue.store
+        with store.transaction():
+            for entity in entities:
+                store.rows("UPDATE entity SET collection = ? WHERE id = ?", ("" if name == "root" else name, entity.id))
 
     def post_entity(self, _: Request, body: Json) -> Json:
         one = body.get("entity") if _is_object(body) else None
@@ -152,15 +171,9 @@ class Api:
 
     def post_move(self, request: Request, body: Json) -> Json:
         name = request.query_params.get("collectionId", "")
-        store = self.catalogue.store
-        if name != "root" and not store.rows("SELECT 1 FROM collection WHERE name = ?", (name,)):
-            raise AtlasError(404, "ATLAS-404-00-00B", f"Collection {name} does not exist")
-        if name in self.catalogue.closed:
-            raise AtlasError(403, "ATLAS-403-00-001", f"no role on collection {name}")
+        self._open_collection(name)
         entities = [self.catalogue.get(str(g)) for g in (body.get("entityGuids") if _is_object(body) else None) or []]
-        with store.transaction():
-            for entity in entities:
-                store.rows("UPDATE entity SET collection = ? WHERE id = ?", ("" if name == "root" else name, entity.id))
+        self._move(entities, name)
         return {"mutatedEntities": {"UPDATE": [answers.header(entity) for entity in entities]}}
 
     def get_collections(self, _: Request, __: Json) -> Json:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
@@ -15,11 +16,14 @@ from shared.delivery import hub
 from shared.delivery.pace import Pace
 from shared.errors import CatalogRefused, SettingsError
 from shared.naming import Name
+from shared.telemetry import get_logger
 
 if TYPE_CHECKING:
     from shared.azure import Azure
     from shared.delivery.catalog import Catalog
     from shared.settings import Settings
+
+log = get_logger(__name__)
 
 #: answers that are about what was sent (shared/delivery/rest.py words them); any other would be the same for everything
 _ABOUT_ENTITIES = re.compile(r"the catalogue answered (400|409|413|404 \w)")
@@ -62,22 +66,29 @@ class HubSink:
 
 
 class RestSink:
-    """REST: the same messages, taken apart again. What is refused is sent entity by entity, to find the culprit."""
+    """REST: the same messages, taken apart again. What is refused is sent entity by entity, to find the culprit.
+
+    collection: partition key -> id of the collection for what is new; empty: wherever the catalogue puts it.
+    """
 
     name = "REST"
     answers = True
 
-    def __init__(self, catalog: Catalog, pace: Pace | None = None) -> None:
+    def __init__(
+        self, catalog: Catalog, pace: Pace | None = None, collection: Callable[[str], str] = lambda _: ""
+    ) -> None:
         self._catalog = catalog
         self._pace = pace
+        self._collection = collection
 
-    def publish(self, messages: Iterable[Message], partition_key: str) -> Sequence[Refused]:  # noqa: ARG002 - one order anyway
+    def publish(self, messages: Iterable[Message], partition_key: str) -> Sequence[Refused]:
         refused: list[Refused] = []
         for message in messages:
             body: dict[str, Any] = msgspec.json.decode(message.body)["message"]
             if message.operation == "create":
                 entities = body["entities"]
-                refused += self._create(entities["entities"], entities.get("referredEntities") or {})
+                collection = self._place(message.names, partition_key)
+                refused += self._create(entities["entities"], entities.get("referredEntities") or {}, collection)
             elif message.operation == "update":
                 refused += self._update(body)
             else:
@@ -86,8 +97,27 @@ class RestSink:
                     self._catalog.delete(entity["typeName"], entity["uniqueAttributes"]["qualifiedName"])
         return refused
 
-    def _create(self, entities: list[dict[str, Any]], referred: dict[str, dict[str, Any]]) -> Iterator[Refused]:
+    def _place(self, names: Sequence[Name], partition_key: str) -> str:
+        """The collection for a message, if all of its assets are new: the call would move what exists as well."""
+        collection = self._collection(partition_key)
+        if not collection:
+            return ""
+        self._take(len(names))
+        for type_name, group in itertools.groupby(sorted(names, key=_type), key=_type):
+            if self._catalog.find(type_name, [name.qualified_name for name in group]):
+                return ""
+        return collection
+
+    def _create(
+        self, entities: list[dict[str, Any]], referred: dict[str, dict[str, Any]], collection: str
+    ) -> Iterator[Refused]:
         self._take(len(entities) + len(referred))
+        if collection:
+            try:
+                self._catalog.upsert(entities, referred, collection)
+                return
+            except CatalogRefused as error:  # of the collection perhaps, which is no reason not to deliver
+                log.warning("sent without its collection %s: %s", collection, error.what)
         try:
             self._catalog.upsert(entities, referred)
             return
@@ -126,6 +156,10 @@ class RestSink:
             self._pace.take(count)
 
 
+def _type(name: Name) -> str:
+    return name.type_name
+
+
 def _name(entity: dict[str, Any]) -> Name:
     return Name(str(entity.get("typeName")), str((entity.get("attributes") or {}).get("qualifiedName")))
 
@@ -160,15 +194,21 @@ def _by_name(value: Any, by_guid: dict[str, Name]) -> Any:
     return value
 
 
-def make_sink(azure: Azure, settings: Settings, catalog: Catalog | None, pace: Pace | None = None) -> Sink:
+def make_sink(
+    azure: Azure,
+    settings: Settings,
+    catalog: Catalog | None,
+    pace: Pace | None = None,
+    collection: Callable[[str], str] = lambda _: "",
+) -> Sink:
     """The hook's Event Hub when one is configured, else REST. Raises SettingsError when there is neither.
 
-    pace: of messages for the hub, of operations for REST.
+    pace: of messages for the hub, of operations for REST. collection: as RestSink takes it.
     """
     if settings.purview.hook is not None:
         return HubSink(hub.Hub(azure.hub_producer(), pace=pace))
     if catalog is not None:
-        return RestSink(catalog, pace)
+        return RestSink(catalog, pace, collection)
     raise SettingsError(
         "nowhere to send entities to",
         where="purview",

@@ -162,8 +162,21 @@ class App:
     def sink(self) -> Sink:
         """Where messages go. Raises SettingsError."""
         hub = self.settings.purview.hook is not None
-        sink = self._hub_sink if hub else make_sink(self.azure, self.settings, self.catalog, self.pace)
+        sink = (
+            self._hub_sink
+            if hub
+            else make_sink(self.azure, self.settings, self.catalog, self.pace, self._collection_of)
+        )
         return GuardedSink(sink, self.sink_circuit)
+
+    def _collection_of(self, partition_key: str) -> str:
+        """Id of the collection for what goes under that key; empty where none is set, or it cannot be told now."""
+        wanted, where = self.settings.collection(partition_key.partition("/")[0])
+        try:
+            return self.collections.find(wanted, where).name if wanted else ""
+        except HooklineError as error:  # whoever moves assets to collections says so in `status`
+            log.warning("sent without a collection: %s", error.what)
+            return ""
 
     @cached_property
     def sink_circuit(self) -> SinkCircuit:

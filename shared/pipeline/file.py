@@ -275,11 +275,16 @@ class File:
         else:
             self._note(group, seen=False)
             self.beat()
-            app.sink.publish(group, partition_key)
+            app.sink.publish(self._beating(group), partition_key)  # which may be slow, to keep its pace
         self.beat()
         self.messages += len(group)
         self.entities += sum(m.entities for m in group)
         self.bytes += sum(len(m.body) for m in group)
+
+    def _beating(self, group: list[Message]) -> Iterator[Message]:
+        for message in group:
+            self.beat()
+            yield message
 
     def _send_and_note(
         self, group: list[Message], partition_key: str, refused: tempfile.SpooledTemporaryFile[bytes]

@@ -42,14 +42,6 @@ UPLOADS = "uploads"
 _FOREIGN_TYPES = frozenset({"hookline_placeholder"})
 
 
-def setting(app: App, instance: str) -> tuple[str, str]:
-    """What is configured for an instance (or uploads), and where; empty: nothing."""
-    own = app.settings.instances.get(instance)
-    if own is not None and own.collection:
-        return own.collection, f"instances.{instance}.collection"
-    return app.settings.purview.collection, "purview.collection"
-
-
 class Owned:
     """Notes the names of a file that no scan has landed, while it is sent; scans have snapshots instead."""
 
@@ -57,7 +49,7 @@ class Owned:
         """instance: that the file names, if it does."""
         self._app = app
         self._path = receipt.path
-        self._wanted = receipt.part < 0 and bool(setting(app, instance)[0]) and app.catalog is not None
+        self._wanted = receipt.part < 0 and bool(app.settings.collection(instance)[0]) and app.catalog is not None
         self._foreign: set[int] = set()
 
     def see(self, item: Closure) -> None:
@@ -76,7 +68,7 @@ def place(app: App) -> None:
 
     What cannot be moved is tried again later, and `status` says why; nothing else is kept from going on.
     """
-    if app.catalog is None or not any(setting(app, name)[0] for name in (UPLOADS, *app.settings.instances)):
+    if app.catalog is None or not any(app.settings.collection(name)[0] for name in (UPLOADS, *app.settings.instances)):
         return
     until = time.monotonic() + SECONDS
     for name, work in itertools.chain(_scopes(app), _uploads(app)):
@@ -107,9 +99,9 @@ def _scopes(app: App) -> Iterator[tuple[str, Work]]:
     for instance, scope in list(app.snapshots.scopes()):
         there.add(f"{instance}/{scope}")
         pointer, _ = app.snapshots.current(instance, scope)
-        if pointer is None or instance not in app.settings.instances or not setting(app, instance)[0]:
+        if pointer is None or instance not in app.settings.instances or not app.settings.collection(instance)[0]:
             continue
-        if app.placed.get(f"{instance}/{scope}") == (pointer.scan, setting(app, instance)[0]):
+        if app.placed.get(f"{instance}/{scope}") == (pointer.scan, app.settings.collection(instance)[0]):
             continue
         if not any(path.startswith(f"{instance}/{pointer.scan}/") for path in waiting):
             yield instance, partial(_Mover.scope, scope=scope, pointer=pointer)
@@ -123,7 +115,7 @@ def _uploads(app: App) -> Iterator[tuple[str, Work]]:
     by_instance: dict[str, list[str]] = {}
     for row, path in list(app.placements.waiting()):
         receipt, _ = app.receipts.get(path)
-        if receipt is None or (receipt.final and not setting(app, receipt.instance)[0]):
+        if receipt is None or (receipt.final and not app.settings.collection(receipt.instance)[0]):
             app.placements.drop(row)
         elif receipt.final:
             named = receipt.instance if receipt.instance in app.settings.instances else UPLOADS
@@ -150,7 +142,7 @@ class _Mover:
     def _begin(self, place: str) -> Placement:
         """The placement for the collection that is configured now."""
         app = self._app
-        wanted, where = setting(app, self._name)
+        wanted, where = app.settings.collection(self._name)
         target = app.collections.find(wanted, where)
         before = app.placements.at(place)
         self._target, self._shown = target.name, wanted

@@ -94,6 +94,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             )
         return self.instances[name]
 
+    def collection(self, name: str) -> tuple[str, str]:
+        """The collection for what an instance creates (or an uploaded file), and which key says so; empty: the root."""
+        own = self.instances.get(name)
+        if own is not None and own.collection:
+            return own.collection, f"instances.{name}.collection"
+        return self.purview.collection, "purview.collection"
+
 
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "purview": Purview,

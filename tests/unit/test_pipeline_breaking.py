@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from cli.check import checks
+from cli.report import show_status
 from connectors.source import Source
 from shared.errors import HubBusy, SettingsError, SourceRefused, SourceUnreachable
 from shared.pipeline import scheduling, transformation
@@ -326,3 +328,24 @@ def test_a_worker_killed_between_sending_and_closing(world: World) -> None:
     world.app.sink_circuit.look()
     world.settle()
     assert {world.receipt(path).state for path in paths} == {"confirmed"}
+
+
+# ---- what people are told
+
+
+def test_status_and_check_say_until_when(world: World, crm: System, capsys: pytest.CaptureFixture[str]) -> None:
+    crm.error = unreachable()
+    world.tick()
+    refusing(world)
+    uploads(world, 1)
+    world.settle(sweeps=False)
+    show_status(status(world.app))
+    shown = " ".join(capsys.readouterr().out.split())
+    for place in ("crm: the database does not answer", "sending by event hub: Event Hubs refused"):
+        assert place in shown
+        said = shown.partition(place)[2]
+        assert "circuit open since" in said
+        assert "next try at" in said
+    lines = {line.name: line for line in checks(world.app, None)}
+    assert "the database does not answer" in lines["instance crm, circuit"].detail
+    assert lines["sending, circuit"].fix == "give the role"

@@ -7,6 +7,8 @@ import datetime as dt
 import pytest
 import requests
 
+from cli.check import checks
+from cli.report import show_status
 from shared.delivery.catalog import Catalog, Collection
 from shared.errors import CatalogBusy
 from shared.pipeline import placing, sweeping
@@ -378,3 +380,82 @@ def test_an_unremembered_upload_stays_where_it_is(world: World, crm: System, mon
 
 def test_times_of_the_circuit_are_bounded() -> None:
     assert dt.timedelta(hours=6) == placing.LONGEST
+
+
+# ---- what people are told
+
+
+def told_by_check(world: World) -> dict[str, tuple[bool, str]]:
+    return {line.name: (line.ok, line.detail) for line in checks(world.app, None) if "collection" in line.name}
+
+
+def test_check_says_which_collection_is_meant(world: World, crm: System) -> None:
+    world.purview["collection"] = "eu"
+    world.system("erp", collection="Finance/Slaes")
+    world._app = None
+    assert told_by_check(world) == {
+        "purview.collection": (True, "EU (cccccc)"),
+        "instances.crm.collection": (True, "Finance/Sales (bbbbbb)"),
+        "instances.erp.collection": (False, "there is no collection 'Finance/Slaes'"),
+    }
+
+
+def test_check_and_status_say_why_nothing_is_moved(
+    world: World, crm: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.running.catalogue.closed.add(SALES)
+    run(world)
+    ok, detail = told_by_check(world)["collection of crm"]
+    assert not ok
+    assert "cannot be moved to the collection Finance/Sales" in detail
+    assert "next try at" in detail
+    show_status(status(world.app))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "collection of crm: assets cannot be moved" in shown
+    assert "Data Curator" in shown
+
+
+def test_the_page_of_an_asset_names_its_collection(world: World, crm: System) -> None:
+    run(world)
+    (orders,) = [e for e in world.entities() if e.qn.endswith("/orders")]
+    page = requests.get(f"{world.running.url}/asset/{orders.guid}", timeout=10).text
+    assert "Finance / Sales" in page
+
+
+# ---- over REST
+
+
+@pytest.fixture
+def rest(world: World, crm: System) -> World:
+    del world.purview["hook"]
+    world.limits = {"operations_per_second": 100_000}
+    world._app = None
+    return world
+
+
+def test_over_rest_what_is_new_is_made_where_it_belongs(rest: World, moves: list[tuple[int, str]]) -> None:
+    run(rest)
+    rest.check()
+    assert set(lies(rest).values()) == {SALES}
+    assert moves == [], "it never lay in the root collection, where the app may have no role"
+
+
+def test_over_rest_what_exists_stays_where_it_is(rest: World, crm: System) -> None:
+    rest.configure("crm", collection="")
+    run(rest)
+    rest.running.catalogue.store.rows("UPDATE entity SET collection = ? WHERE qn LIKE '%/orders'", (EU,))
+    rest.configure("crm", collection="Sales")
+    crm.tables["orders"].description = "changed"
+    run(rest)
+    assert lies(rest)["orders"] == EU
+    rest.check()
+
+
+def test_over_rest_a_closed_collection_keeps_nothing_from_being_delivered(rest: World) -> None:
+    rest.running.catalogue.closed.add(SALES)
+    run(rest)
+    rest.check()
+    rest.confirmed()
+    told = status(rest.app)
+    assert told.circuit is None, "entities can be sent"
+    assert told.instances[0].placing is not None
