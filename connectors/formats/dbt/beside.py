@@ -15,9 +15,11 @@ from shared.errors import BadInput
 from shared.records import Column, Refusal
 
 #: columns of a catalog, and results, that are kept
-MAX_COLUMNS, MAX_RESULTS = 2_000_000, 500_000
+MAX_COLUMNS, MAX_RESULTS = 500_000, 250_000
+#: characters of a column's comment
+MAX_COMMENT = 500
 #: characters of compiled SQL that are taken from run results (a manifest without it was written by dbt parse)
-MAX_SQL = 50_000_000
+MAX_SQL = 30_000_000
 _FIX = "build it again (dbt docs generate, dbt run) and upload it; the manifest is read again then"
 _CATALOG = ("nodes", "sources", "metadata", "errors")
 
@@ -60,7 +62,7 @@ def catalog(file: BinaryIO, name: str, found: dict[str, Table]) -> Iterator[Refu
                 if count > MAX_COLUMNS:
                     raise BadInput(f"it holds more than {MAX_COLUMNS:,} columns", where=name, fix="split the project")
                 columns = tuple(
-                    Column(sys.intern(c.name), sys.intern(c.type or ""), description=c.comment or "")
+                    Column(sys.intern(c.name), sys.intern(c.type or ""), description=(c.comment or "")[:MAX_COMMENT])
                     for c in listed
                     if c.name
                 )

@@ -8,6 +8,7 @@ a catalog is not always there. What dbt says about dependencies always counts; S
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -131,7 +132,7 @@ class Flows:
         if unread and lineage.inputs and not problems:
             notes["not_in_sql"] = ", ".join(".".join(a.path) for a in unread)
         inputs = (*said, *further)
-        returned = tuple(column.output.column for column in lineage.returned)
+        returned = tuple(sys.intern(column.output.column) for column in lineage.returned)
         if returned and model.uid not in self.columns:
             self.columns[model.uid] = returned
         unknown = tuple(table for table in read.unknown if _place(table) != _place(model.address))

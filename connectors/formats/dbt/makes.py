@@ -8,7 +8,7 @@ Metrics and semantic models are Datasets, exposures Reports, all under `dbt/<pro
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -24,7 +24,9 @@ from shared.settings.redact import MASK, redact
 from shared.settings.redact_sql import redact_sql
 
 #: models whose SQL is read together, and held
-TOGETHER = 100
+TOGETHER, TOGETHER_BYTES = 100, 8 * 1024 * 1024
+#: characters of SQL on a process, of which Purview takes 32 KB
+MAX_SHOWN = 65_536
 #: characters of a property, of which Atlas takes 500; keys of `meta`
 MAX_LISTED, MAX_META = 450, 20
 _NO_SQL = "the manifest has no compiled SQL of it: upload one written by `dbt compile` or `dbt docs generate`"
@@ -68,14 +70,26 @@ class Records:
             )
             for uid in sorted(circle):
                 yield refusal(uid, f"it needs itself: {self._circle(uid)}", "correct the manifest")
-            rest = iter([uid for uid in level if uid not in circle and uid in self._addresses])
-            while chunk := list(itertools.islice(rest, TOGETHER)):
+            for chunk in self._chunks(uid for uid in level if uid not in circle and uid in self._addresses):
                 yield from self._models(chunk)
         for uid, kept in self._project.nodes.items():
             if kept.kind in ("semantic_model", "metric"):
                 yield Found(self._meaning(uid, self._project.node(uid)), uid)
             elif kept.kind == "exposure":
                 yield Found(self._exposure(uid, self._project.node(uid)), uid)
+
+    def _chunks(self, uids: Iterable[str]) -> Iterator[list[str]]:
+        """Some at a time, fewer where they are large."""
+        chunk: list[str] = []
+        size = 0
+        for uid in uids:
+            chunk.append(uid)
+            size += self._project.nodes[uid].length
+            if len(chunk) >= TOGETHER or size >= TOGETHER_BYTES:
+                yield chunk
+                chunk, size = [], 0
+        if chunk:
+            yield chunk
 
     # ---- where things lie
 
@@ -237,7 +251,7 @@ class Records:
             inputs=tuple(address for address in flow.inputs if address != model.address),
             outputs=(model.address,),
             columns=flow.edges,
-            sql=redact_sql(model.sql),
+            sql=redact_sql(model.sql[:MAX_SHOWN]),
             dialect=self._warehouse.dialect
             if flow.inputs and model.sql
             else "",  # else the transform would read it once more

@@ -7,6 +7,7 @@ is read back when its turn comes, so that memory does not grow with SQL and desc
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -20,9 +21,8 @@ from connectors.formats.json_stream import Value, values
 from shared.errors import BadInput
 from shared.records import Refusal
 
-#: nodes, sources, exposures and so on of one manifest
-MAX_NODES = 200_000
-MAX_GROUPS = 10_000
+#: what is kept of one manifest: nodes, sources, exposures and so on; tests; groups
+MAX_NODES, MAX_TESTS, MAX_GROUPS = 50_000, 200_000, 10_000
 _IN_MEMORY = 16 * 1024 * 1024
 RELATIONS = ("model", "seed", "snapshot", "source")
 #: top-level keys whose members are read; others are passed over, member by member
@@ -70,6 +70,7 @@ class Project(AbstractContextManager["Project"]):
         self.nodes: dict[str, Kept] = {}
         self.tests: dict[str, list[Test]] = {}
         self.groups: dict[str, tuple[str, ...]] = {}
+        self._tests = 0
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -81,7 +82,6 @@ class Project(AbstractContextManager["Project"]):
     def load(self, file: BinaryIO) -> Iterator[Refusal]:
         """Raises BadInput: no JSON, cut off, no manifest of dbt's, an old one, too many nodes."""
         is_checked = False
-        loose: list[tuple[str, Node]] = []
         into = dict.fromkeys(_MEMBERS, "start_map")
         for item in values(file, self._where, "node", into, lines=False):  # type: ignore[arg-type]
             if isinstance(item, Refusal):
@@ -92,14 +92,12 @@ class Project(AbstractContextManager["Project"]):
                 self._about(item)
             elif item.key in (*_READ, "groups"):
                 is_checked = is_checked or self.check()
-                refused = self._member(item, loose)
+                refused = self._member(item)
                 if refused is not None:
                     yield refused
             elif not item.key and not isinstance(item.value, dict):
                 break
         self.check()
-        for uid, node in loose:
-            self._attach(uid, node)
 
     def check(self) -> bool:
         """Raises BadInput: no manifest, or one from before dbt 1.0."""
@@ -116,7 +114,7 @@ class Project(AbstractContextManager["Project"]):
         if isinstance(item.value, str):
             self.metadata[item.name] = item.value
 
-    def _member(self, item: Value, loose: list[tuple[str, Node]]) -> Refusal | None:
+    def _member(self, item: Value) -> Refusal | None:
         uid = item.name
         try:
             if item.key == "groups":
@@ -133,15 +131,14 @@ class Project(AbstractContextManager["Project"]):
             return refusal(uid, "it is in the manifest twice; the first one counts", _FIX)
         if not uid or not node.name:
             return refusal(uid or str(item.place), "it has no name", _FIX)
-        if len(self.nodes) >= MAX_NODES:
+        if len(self.nodes) >= MAX_NODES or self._tests >= MAX_TESTS:
             raise BadInput(
-                f"the manifest holds more than {MAX_NODES:,} nodes", where=self._where, fix="split the project"
+                f"the manifest holds more than {MAX_NODES:,} nodes, or {MAX_TESTS:,} tests",
+                where=self._where,
+                fix="split the project",
             )
         if kind in ("test", "data_test"):
-            if node.attached_node:
-                self._attach(uid, node)
-            else:
-                loose.append((uid, _bare(node)))
+            self._attach(uid, node)
         elif kind in (*RELATIONS, "exposure", "metric", "semantic_model"):
             self._keep(uid, kind, node)
         return None
@@ -170,7 +167,8 @@ class Project(AbstractContextManager["Project"]):
             tested = tested or (node.needs[0] if len(node.needs) == 1 else None)
         if tested:
             name = node.test_metadata.name if node.test_metadata else node.name
-            self.tests.setdefault(tested, []).append(Test(uid, name, node.column_name or ""))
+            self._tests += 1
+            self.tests.setdefault(tested, []).append(Test(uid, sys.intern(name), sys.intern(node.column_name or "")))
 
     # ---- asking
 
@@ -238,12 +236,6 @@ class Project(AbstractContextManager["Project"]):
                 return set(left)
             for uid in free:
                 del left[uid]
-
-
-def _bare(node: Node) -> Node:
-    return Node(
-        name=node.name, test_metadata=node.test_metadata, column_name=node.column_name, depends_on=node.depends_on
-    )
 
 
 def refusal(place: str, reason: str, fix: str, sample: Any = None) -> Refusal:
