@@ -14,10 +14,12 @@ from xml.parsers import expat
 
 from shared.errors import BadInput
 
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 48 * 1024 * 1024
 #: elements and attributes together; a tree of them takes about 150 bytes each
-MAX_PARTS = 1_000_000
+MAX_PARTS = 700_000
 MAX_DEPTH = 200
+#: different names; a format has hundreds, and each is kept
+MAX_NAMES = 10_000
 _CHUNK = 1 << 18
 _NO_ATTRIBUTES: dict[str, str] = {}
 
@@ -176,7 +178,7 @@ class _Builder:
     def _local(self, name: str) -> str:
         local = self._names.get(name)
         if local is None:
-            local = sys.intern(name.rpartition(" ")[2])
-            if len(self._names) < 10_000:
-                self._names[name] = local
+            if len(self._names) >= MAX_NAMES:
+                raise self.bad(f"the XML holds more than {MAX_NAMES:,} different names", "upload the tool's own file")
+            local = self._names[name] = sys.intern(name.rpartition(" ")[2])
         return local

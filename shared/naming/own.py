@@ -26,7 +26,7 @@ TABLES = frozenset(("table", "foreign_table", "external_table", "partition", "te
 VIEWS = frozenset(("view", "materialized_view"))
 RELATIONS = TABLES | VIEWS
 
-#: what runs. Always hookline_process: of Purview's own process types too little is known
+#: what runs. hookline_process, but on SSIS: of Purview's other process types too little is known
 # fmt: off
 PROCESSES = frozenset(
     (

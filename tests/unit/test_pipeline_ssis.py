@@ -55,3 +55,19 @@ def test_a_connection_manager_that_comes_late(world: World) -> None:
     assert world.receipt(f"{AT}Load.dtsx").state == "confirmed"
     (flow,) = named(world, "ssis_package_process").values()
     assert json.loads(flow["columnMapping"])[0]["DatasetMapping"]["Sink"] == "mssql://sql01/MSSQLSERVER/DW/dbo/B"
+
+
+def test_what_is_for_the_packages_beside_it_is_no_mistake(world: World) -> None:
+    beside = {
+        "DW.conmgr": dtsx.connection("DW").encode(),
+        "Project.params": dtsx.parameters_file(Server="x"),
+        "prod.dtsConfig": b"<DTSConfiguration />",
+        "procedures.sql": b"CREATE PROCEDURE etl.Run AS DELETE FROM dbo.B",
+    }
+    for name, content in beside.items():
+        world.upload(AT + name, content)
+    world.upload(f"{AT}Load.dtsx", dtsx.package(dtsx.sql_task("Run", "EXEC etl.Run")))
+    world.settle()
+    assert not [refusal for name in beside for refusal in world.rejected(AT + name)]
+    assert list(named(world, "ssis_package_process")) == ["ssisdb://etl01/WWI/DailyETL/Load.dtsx/Run"]
+    assert list(named(world, "mssql_table")) == ["mssql://sql01/MSSQLSERVER/DW/dbo/B"]

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from connectors.format import FileContext
+from connectors.formats.ssis.connections import configured, connection_of
 from connectors.formats.ssis.reading import Ssis
+from connectors.formats.xml_tree import parse
 from shared.pipeline.beside import DiskFolder
 from shared.records import Address, Container, Found, Process, Refusal
 from tests.support import dtsx
@@ -230,6 +232,16 @@ def test_local_connections_lead_to_the_server_of_the_package() -> None:
         local = dtsx.connection("Here", dtsx.SQL_SERVER.format(host, "DW"))
         found = source({"OpenRowset": "dbo.A", "AccessMode": "0"}, to="Here", connections=[local])
         assert found.inputs[0].host == expected
+
+
+def test_no_credential_of_a_connection_manager_is_kept() -> None:
+    """Not in the model either, so that whoever shows a setting later cannot show one."""
+    string = 'Data Source=a;User ID=u;Password="x;secret1";Pwd={secret2};Initial Catalog=DW;AccountKey=secret3=='
+    node = parse(io.BytesIO(dtsx.connection("DW", string, Password="secret4", SasToken="secret5").encode()), "x")
+    made = connection_of(node)
+    assert made.settings["user id"] == "u"
+    assert made.settings["initial catalog"] == "DW"
+    assert "secret" not in str(configured(made, {"connectionstring": string, "password": "secret6", "servername": "b"}))
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ def _task(node: Node, path: tuple[str, ...]) -> Task:
         mappings=dict(_mappings(node)),
     )
     ids: dict[str, str] = {}
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     for number, child in enumerate(children(node, "Executable"), 1):
         name = prop(child, "ObjectName") or f"task {number}"
         inner = _task(child, (*path, _unlike(name, taken)))
@@ -144,13 +144,13 @@ def _task(node: Node, path: tuple[str, ...]) -> Task:
     return made
 
 
-def _unlike(name: str, taken: set[str]) -> str:
-    """Two tasks of one name in one container stay two."""
-    number, made = 1, name
+def _unlike(name: str, taken: dict[str, int]) -> str:
+    """Two tasks of one name in one container stay two. taken: name -> how often it was asked for."""
+    made = name
     while made in taken:
-        number += 1
-        made = f"{name} ({number})"
-    taken.add(made)
+        taken[name] += 1
+        made = f"{name} ({taken[name]})"
+    taken[made] = 1
     return made
 
 

@@ -13,7 +13,7 @@ from connectors.formats.ssis.project import archive_file, connection_in, package
 from connectors.formats.xml_tree import parse
 from shared.records import Found, Refusal
 
-_ENDINGS = (".dtsx", ".ispac", ".conmgr", ".params")
+_ENDINGS = (".dtsx", ".ispac", ".conmgr", ".params", ".dtsconfig")
 _NAMESPACES = (b"www.microsoft.com/SqlServer/Dts", b"www.microsoft.com/SqlServer/SSIS")
 
 
@@ -22,7 +22,7 @@ class Ssis(Format):
     title = "SSIS packages and projects: data flows and SQL tasks, down to columns"
     looks_like = ".dtsx or .ispac; a project's .conmgr and .params beside its .dtsx"
     folders = ("dtsx",)
-    #: a connection manager is for the packages beside it
+    #: a connection manager, a configuration or the text of a procedure is for the packages beside it
     may_be_empty = True
 
     def recognises(self, name: str, head: bytes) -> bool:
@@ -37,6 +37,8 @@ class Ssis(Format):
         while len(head) < 4 and (more := file.read(4 - len(head))):
             head += more
         whole = cast(BinaryIO, _Rest(head, file))
+        if context.path.lower().endswith(".sql"):
+            return  # the text of procedures, for the packages beside it
         if is_zip(head):
             with Archive(whole, context.path) as archive:
                 yield from archive_file(archive, context)
@@ -46,7 +48,7 @@ class Ssis(Format):
             connection_in(root, context.path)
         elif root.tag == "Parameters":
             parameters_in(root, context.path)
-        else:
+        elif root.tag != "DTSConfiguration":
             yield from package_file(root, context)
 
 

@@ -54,7 +54,7 @@ SUBJECT = Subject(
         "a broken connection manager in a project": Bad(
             dtsx.project({"Load.dtsx": LOAD, "DW.conmgr": b"<x />"}), "no connection manager", "DW.conmgr"
         ),
-        "no connection manager": Bad(b"<DTSConfiguration />", "no SSIS package", name="x.conmgr"),
+        "no connection manager": Bad(b"<x />", "no SSIS package", name="x.conmgr"),
     },
     secret={
         "connection.dtsx": dtsx.package(
