@@ -32,11 +32,15 @@ _MAX_PAGES = 1000
 
 
 class Found(NamedTuple):
-    """An entity that the catalogue knows. status: ACTIVE or DELETED; collection: id of the one it lies in, if said."""
+    """An entity that the catalogue knows. status: ACTIVE or DELETED.
+
+    collection: id of the one it lies in, if said; updated: ms since 1970 on the catalogue's clock, 0 if not said.
+    """
 
     guid: str
     status: str
     collection: str = ""
+    updated: int = 0
 
 
 class Collection(NamedTuple):
@@ -142,7 +146,17 @@ class Catalog:
             return
         for name, entity in entities.items():
             status, collection = str(entity.get("status") or "ACTIVE"), str(entity.get("collectionId") or "")
-            found[name] = Found(entity["guid"], status, collection)
+            updated = entity.get("updateTime")
+            found[name] = Found(entity["guid"], status, collection, updated if isinstance(updated, int) else 0)
+
+    def entities(self, type_name: str, qualified_names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Those of the names that are there and alive, whole, with what they refer to."""
+        found: dict[str, dict[str, Any]] = {}
+        for batch in _find_batches(qualified_names):
+            for name, entity in (self._named(type_name, batch, "false") or {}).items():
+                if str(entity.get("status") or "ACTIVE") == "ACTIVE":
+                    found[name] = entity
+        return found
 
     def columns(self, type_name: str, qualified_names: Sequence[str], attribute: str) -> dict[str, tuple[str, ...]]:
         """Names of the columns of those of these tables that are there; in no certain order.

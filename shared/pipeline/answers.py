@@ -11,7 +11,7 @@ import msgspec
 from shared.errors import CatalogBusy, CatalogRefused, Transient
 from shared.naming import Name
 from shared.pipeline.app import App, log, now, parsed, rfc3339
-from shared.pipeline.confirmation import settle
+from shared.pipeline.confirmation import answers_since, settle
 from shared.pipeline.landing import put_rejected
 from shared.pipeline.replaying import Replay
 from shared.records import Refusal
@@ -78,11 +78,14 @@ class Answers:
     def _late(self, receipt: Receipt, seen: list[tuple[Chunk, Seen]]) -> Iterator[Replay]:
         app = self._app
         overdue = all(now() - parsed(found.sent) >= self._overdue_after for _, found in seen if found.missing)
+        differs = False
         for chunk, found in seen:
             age = now() - parsed(found.sent)
             if found.missing and (age >= self._ask_after * 2**found.asked or age >= self._overdue_after):
-                self._ask(chunk)
+                differs |= self._ask(chunk, found)
         settle(app, receipt.path)
+        if not overdue and differs and not self._busy:
+            yield Replay(path=receipt.path, missing=True, look=True)
         if not overdue or self._busy:
             return
         missing = [expected for chunk, _ in seen for expected in app.pending.missing(chunk)]
@@ -93,44 +96,54 @@ class Answers:
         elif missing:
             yield Replay(path=receipt.path, missing=True)
 
-    def _ask(self, chunk: Chunk) -> None:
-        """Whether the catalogue has what no event told of (an update that changes nothing causes none)."""
+    def _ask(self, chunk: Chunk, seen: Seen) -> bool:
+        """Whether the catalogue has what no event told of. True: it shows some, and perhaps in an older version.
+
+        An update that changes nothing causes no event and leaves no trace; neither does one that was dropped.
+        """
         if self._refused or self._busy:
-            return
-        app = self._app
+            return False
+        app, since, older = self._app, answers_since(self._app, seen), False
         by_type: dict[str, list[Expected]] = {}
         for operation, name in app.pending.missing(chunk):
             by_type.setdefault(name.type_name, []).append((operation, name))
         try:
             for type_name, expected in by_type.items():
                 for start in range(0, len(expected), _ASK_TOGETHER):
-                    self._ask_for(chunk, type_name, expected[start : start + _ASK_TOGETHER])
+                    older |= self._ask_for(chunk, type_name, expected[start : start + _ASK_TOGETHER], since)
         except CatalogBusy as error:
             self._busy = True
             log.warning("the catalogue is asked later: %s", error)
-            return
+            return False
         except CatalogRefused as error:
             self._refused = f"the catalogue cannot be asked: {error.what}"
             log.error("%s", error)
-            return
+            return False
         app.pending.asked(chunk)
+        return older
 
-    def _ask_for(self, chunk: Chunk, type_name: str, expected: list[Expected]) -> None:
+    def _ask_for(self, chunk: Chunk, type_name: str, expected: list[Expected], since: float) -> bool:
         app = self._app
         if time.monotonic() > self._deadline:
             raise CatalogBusy("the sweep's time is over", fix="nothing to do: the next one goes on")
         catalog = app.catalog
         if catalog is None:
-            return
+            return False
         app.pace.take(len(expected))
         found = catalog.find(type_name, [name.qualified_name for _, name in expected])
-        there = {identity("create", Name(type_name, name)) for name, known in found.items() if known.status == "ACTIVE"}
+        there = {
+            identity("create", Name(type_name, name)): known.updated
+            for name, known in found.items()
+            if known.status == "ACTIVE"
+        }
+        written = {number for number, updated in there.items() if updated >= since}
         answered = [
             identity(operation, name)
             for operation, name in expected
-            if (identity("create", name) in there) == (operation != "delete")
+            if (identity("create", name) in written if operation != "delete" else identity("create", name) not in there)
         ]
         app.pending.confirm(chunk, answered)
+        return len(written) < len(there)
 
     def _lose(self, receipt: Receipt, missing: list[Expected]) -> None:
         """Sent again and still not there: say so, with the names; the next scan sends them again."""

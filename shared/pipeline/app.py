@@ -81,6 +81,8 @@ class App:
         self.placed: dict[str, tuple[str, str]] = {}
         #: when the scans of an instance were last looked at
         self.looked: dict[str, dt.datetime] = {}
+        #: scope by scan, of scans that had something in flight (believing.py)
+        self.scope_of_scan: dict[str, str] = {}
         #: when an instance's source refused the login with which settings, and how
         self.refused: dict[str, tuple[dt.datetime, Any, LoginRefused]] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -48,8 +49,16 @@ def confirm_chunk(app: App, chunk: Chunk, answers: dict[int, int]) -> int:
     seen = app.pending.seen(chunk)
     if seen is None or not seen.missing:
         return 0
-    sent = parsed(seen.sent).timestamp() * 1000 - SKEW_MS
-    return app.pending.confirm(chunk, [number for number, time in answers.items() if time >= sent])
+    since = answers_since(app, seen)
+    return app.pending.confirm(chunk, [number for number, time in answers.items() if time >= since])
+
+
+def answers_since(app: App, seen: Seen) -> float:
+    """From when on (ms since 1970, on the catalogue's clock) an answer is about what was sent; infinite for never."""
+    sent = math.floor(parsed(seen.sent).timestamp() * 1000)
+    if seen.belief == "content" and app.catalog is not None:
+        return math.inf
+    return sent - SKEW_MS if seen.belief == "usual" else sent
 
 
 def settle(app: App, path: str, *, overtaken: int = 0) -> None:

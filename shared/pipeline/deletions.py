@@ -13,6 +13,7 @@ from shared.delivery.sinks import Sink
 from shared.naming import Name
 from shared.pipeline.app import App, now, rfc3339
 from shared.pipeline.beat import Beat
+from shared.pipeline.believing import of_scan
 from shared.state.pending import CHUNK, Chunk, Expected
 from shared.state.receipts import Receipt, settled
 from shared.state.scans import Scan
@@ -42,13 +43,14 @@ def publish_deletions(app: App, scan: Scan, names: Sequence[Name], beat: Beat) -
     if before is not None:
         app.pending.remove(path, before.run)
     app.deleted.note(scan.instance, scan.scope, scan.id, names)
+    belief = of_scan(app, scan.instance, scan.scope, scan.id)
     deleted = messages = size = 0
     for number, group in enumerate(_batches(names)):
         packed = _messages(app, group)
         expected: list[Expected] = [("delete", name) for name in group]
         chunk = Chunk(path, receipt.run, number)
         if not app.sink.answers:
-            app.pending.expect(chunk, expected, rfc3339(now()))
+            app.pending.expect(chunk, expected, rfc3339(now()), belief=belief)
         _publish(app.sink, receipt, packed, beat)
         if app.sink.answers:
             app.pending.expect(chunk, expected, rfc3339(now()), seen=True)

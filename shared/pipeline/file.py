@@ -15,6 +15,7 @@ from shared.atlas.closure import Closure
 from shared.atlas.file_columns import FileColumns
 from shared.atlas.messages import Message, Packer
 from shared.atlas.transform import Options, Transform
+from shared.delivery.comparison import Comparison
 from shared.delivery.sinks import Refused, Sink
 from shared.errors import BadInput, CatalogBusy, Transient
 from shared.job_file import Header
@@ -22,14 +23,15 @@ from shared.lineage.known import Schemas
 from shared.naming import Name
 from shared.pipeline.app import App, now, rfc3339
 from shared.pipeline.beat import Beat
+from shared.pipeline.believing import of_scan
 from shared.pipeline.beside import LandedFolder
-from shared.pipeline.choosing import Choice
+from shared.pipeline.choosing import Choice, Names
 from shared.pipeline.ground import Known, ground_of
 from shared.pipeline.landing import Part, drop_rejected, open_blob, part_of, put_rejected
 from shared.pipeline.placing import Owned
 from shared.pipeline.reading import Reading, check_not_empty, read
 from shared.records import Refusal
-from shared.state.pending import CHUNK, Chunk, Confirmed, Expected
+from shared.state.pending import CHUNK, Belief, Chunk, Confirmed, Expected
 from shared.state.receipts import Receipt
 from shared.state.snapshots import Asset, Index
 
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 GROUP_BYTES = 8 * 1024 * 1024
 #: a sink that answers is slow, and what it took is noted after it: smaller groups, so that less is sent twice
 ANSWERED_GROUP = 500
+#: assets that are compared with the catalogue together
+COMPARED = 50
 #: tables of unknown columns that a receipt names
 SHOWN_UNKNOWN = 10
 
@@ -58,6 +62,7 @@ class File:
         self.size = size
         self.beat = beat
         self.deadline = time.monotonic() + time_limit
+        self.belief: Belief = receipt.belief
         self.chunk = self.sent = self.deleted = 0
         self.entities = self.messages = self.bytes = 0
         self.reasons: dict[str, int] = {}
@@ -81,6 +86,8 @@ class File:
             held.callback(self.columns.close)
             held.callback(self._note_beside, again=again)
             ground = ground_of(app, header, self.beat, held, again=again)
+            if header is not None:
+                self.belief = of_scan(app, header.instance, header.scope, header.scan)
             assets: list[Asset] | None = [] if header is not None and ground.mode != "truth" else None
             self.chunk, self.sent, self.deleted = len(confirmed.chunks), confirmed.sent, confirmed.deleted
             choice = Choice(
@@ -155,6 +162,30 @@ class File:
         Nothing is noted: they are waited for already. truth: only what the scope's last scan still published just so.
         """
         reading = self._reading()
+        choice, closures = self._missing(reading, missing, truth=truth, index=index)
+        refused: list[Refused] = []
+        with closing(self.columns):
+            for message in self._packed(closures):
+                self._ensure([message])
+                refused += sink.publish([message], self._partition_key(reading))
+                self.beat()
+        return choice.found, refused
+
+    def missing_and_there(
+        self, missing: frozenset[Name], *, truth: bool, index: Index, comparison: Comparison
+    ) -> set[Name]:
+        """Of these assets of it, those that the catalogue shows just as they were sent. truth: as `send_missing`."""
+        _, closures = self._missing(self._reading(), missing, truth=truth, index=index)
+        wanted, found = Names(missing), set[Name]()
+        with closing(self.columns):
+            while group := list(itertools.islice(closures, COMPARED)):
+                for closure in comparison.same(group):
+                    found.update(wanted.of(closure))
+        return found
+
+    def _missing(
+        self, reading: Reading, missing: frozenset[Name], *, truth: bool, index: Index
+    ) -> tuple[Choice, Iterator[Closure]]:
         self._own(reading)
         choice = Choice(index, mode="truth" if truth else "news", wanted=missing)
         work = self._transform(reading, index)
@@ -165,13 +196,7 @@ class File:
                     yield from choice.take(item)
                 self.beat()
 
-        refused: list[Refused] = []
-        with closing(self.columns):
-            for message in self._packed(closures()):
-                self._ensure([message])
-                refused += sink.publish([message], self._partition_key(reading))
-                self.beat()
-        return choice.found, refused
+        return choice, closures()
 
     # ---- the steps
 
@@ -315,7 +340,7 @@ class File:
         expected: list[Expected] = [(m.operation, name) for m in group for name in m.names if name not in self.refused]
         chunk = Chunk(self.receipt.path, self.receipt.run, self.chunk)
         self.owned.note(chunk.number, (name for operation, name in expected if operation == "create"))
-        noted = self.app.pending.expect(chunk, expected, rfc3339(now()), seen=seen)
+        noted = self.app.pending.expect(chunk, expected, rfc3339(now()), seen=seen, belief=self.belief)
         self.chunk += 1
         self.sent, self.deleted = self.sent + noted.sent, self.deleted + noted.deleted
 

@@ -1,13 +1,19 @@
-"""What of a file did not arrive, once more: through the hub, then over REST, whose answer names the reason."""
+"""What of a file did not arrive, once more: through the hub, then over REST, whose answer names the reason.
+
+Before anything is sent again, the catalogue is looked at: what it shows just so has arrived, and only no event told.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 import msgspec
 
+from shared.atlas.closure import Operation
+from shared.delivery.comparison import Comparison
 from shared.delivery.sinks import Refused, RestSink, Sink
-from shared.errors import BadInput, CatalogRefused
+from shared.errors import BadInput, CatalogBusy, CatalogRefused
 from shared.naming import Name
 from shared.pipeline.app import App, log, now, rfc3339
 from shared.pipeline.beat import Beat
@@ -19,7 +25,7 @@ from shared.pipeline.landing import put_rejected, version
 from shared.pipeline.transformation import TIME_LIMIT_SECONDS
 from shared.records import Refusal
 from shared.state import Conflict
-from shared.state.pending import identity
+from shared.state.pending import Chunk, identity
 from shared.state.receipts import Receipt
 from shared.state.snapshots import Index
 
@@ -46,7 +52,11 @@ def resend(app: App, path: str, *, by_rest: bool = False) -> None:
             return
         chunks = [chunk for chunk, _ in app.pending.of(path, receipt.run)]
         missing = {name: (operation, chunk) for chunk in chunks for operation, name in app.pending.missing(chunk)}
-        names = frozenset(missing)
+        names = frozenset(missing) - _there(app, receipt, missing, beat)
+        if missing and not names:
+            held.close()
+            settle(app, path)
+            return
         log.warning("path=%s: %d assets are overdue and sent once more", path, len(names))
         over_rest = RestSink(app.catalog, app.pace) if by_rest and app.catalog is not None else None
         work = _Resending(app, receipt, names, beat, over_rest or app.sink)
@@ -72,6 +82,33 @@ def resend(app: App, path: str, *, by_rest: bool = False) -> None:
             app.snapshots.doubt(receipt.instance, receipt.scope, doubted, rfc3339(now()))
         app.receipts.put(work.told(by_rest=by_rest), lease=lease)
     settle(app, path, overtaken=len(overtaken) + len(work.refused))
+
+
+def look(app: App, path: str) -> None:
+    """Compare what was not confirmed with what the catalogue shows; nothing is sent."""
+    receipt, _ = app.receipts.get(path)
+    if receipt is None or receipt.state != "sent" or _at_work(app, receipt):
+        return
+    chunks = [chunk for chunk, _ in app.pending.of(path, receipt.run)]
+    missing = {name: (operation, chunk) for chunk in chunks for operation, name in app.pending.missing(chunk)}
+    if _there(app, receipt, missing, Beat()):
+        settle(app, path)
+
+
+def _there(app: App, receipt: Receipt, missing: Mapping[Name, tuple[Operation, Chunk]], beat: Beat) -> set[Name]:
+    """Those that the catalogue shows just as they were sent; they are noted as seen."""
+    if app.catalog is None or receipt.format == DELETIONS:
+        return set()
+    work = _Resending(app, receipt, frozenset(missing), beat, app.sink)
+    try:
+        found = work.there(Comparison(app.catalog, app.pace))
+    except (CatalogBusy, CatalogRefused) as error:
+        log.warning("path=%s cannot be compared: %s", receipt.path, error)
+        return set()
+    for chunk in {missing[name][1] for name in found}:
+        seen = [identity(missing[name][0], name) for name in found if missing[name][1] == chunk]
+        app.pending.confirm(chunk, seen)
+    return found
 
 
 def _is_open(receipt: Receipt, *, by_rest: bool) -> bool:
@@ -108,14 +145,13 @@ class _Resending:
         self.was_sent = True
         return gone
 
-    def file(self) -> set[Name]:
-        """Send again what the scope's last scan has published just so; all of it, for a file of no scan."""
+    def _open(self) -> tuple[File, bool, Index] | None:
+        """The file, whether only the last scan's truth counts, and what that is; None when it is not there any more."""
         app, receipt = self._app, self._receipt
         blob = app.landing.get_blob_client(receipt.path)
         there = version(blob)
         if there is None or there.etag != receipt.etag:
-            log.warning("path=%s is not in landing any more, and cannot be sent again", receipt.path)
-            return set(self._names)
+            return None
         over, index = False, Index()
         if receipt.scan:
             pointer, _ = app.snapshots.current(receipt.instance, receipt.scope)
@@ -123,7 +159,27 @@ class _Resending:
             at_work = row.current is not None and row.current.id == receipt.scan
             over = pointer is not None and (pointer.scan == receipt.scan or not at_work)
             index = app.snapshots.index(receipt.instance, receipt.scope) if over else index
-        file = File(app, blob, receipt, there.size, self._beat, time_limit=TIME_LIMIT_SECONDS)
+        return File(app, blob, receipt, there.size, self._beat, time_limit=TIME_LIMIT_SECONDS), over, index
+
+    def there(self, comparison: Comparison) -> set[Name]:
+        """Those of the names that the catalogue shows just so. Raises CatalogBusy, CatalogRefused."""
+        opened = self._open()
+        if opened is None:
+            return set()
+        file, over, index = opened
+        try:
+            return file.missing_and_there(self._names, truth=over, index=index, comparison=comparison)
+        except BadInput as error:
+            log.warning("path=%s cannot be compared: %s", self._receipt.path, error)
+            return set()
+
+    def file(self) -> set[Name]:
+        """Send again what the scope's last scan has published just so; all of it, for a file of no scan."""
+        receipt, opened = self._receipt, self._open()
+        if opened is None:
+            log.warning("path=%s is not in landing any more, and cannot be sent again", receipt.path)
+            return set(self._names)
+        file, over, index = opened
         try:
             found, refused = file.send_missing(self._names, truth=over, index=index, sink=self.sink)
         except BadInput as error:

@@ -26,6 +26,7 @@ from shared.errors import (
 )
 from shared.pipeline.app import App, log, now, rfc3339
 from shared.pipeline.beat import Beat
+from shared.pipeline.believing import of_file
 from shared.pipeline.confirmation import settle
 from shared.pipeline.file import File
 from shared.pipeline.finish import finish_if_done
@@ -140,6 +141,7 @@ class _Attempt:
             scope=scope,
             scan=part.scan if part is not None else scan,
             part=part.number if part is not None else -1,
+            belief=of_file(before, there.etag) if part is None else "usual",
         )
 
     def run(self, time_limit: float) -> Receipt:

@@ -24,7 +24,7 @@ import threading
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -50,13 +50,21 @@ class Chunk(NamedTuple):
         return f"{self.path}|{self.run}|{self.number:05d}"
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+#: how an answer is believed
+#: usual:   when it is of the time after the sending, clocks may differ by minutes
+#: exact:   another version of the file was sent minutes ago: its late answers are told apart by the very moment
+#: content: another version is still on its way, any answer may be about that one: only what the catalogue shows counts
+Belief = Literal["usual", "exact", "content"]
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """count: names in the chunk; bits: base64 of one bit a name; sent: RFC 3339; asked: how often REST was asked."""
 
     count: int
     bits: str
     sent: str
     asked: int = 0
+    belief: Belief = "usual"
 
     def mask(self) -> bytearray:
         return bytearray(base64.b64decode(self.bits))
@@ -140,7 +148,9 @@ class Pending:
         self._cached = 0
         self._lock = threading.Lock()
 
-    def expect(self, chunk: Chunk, expected: Iterable[Expected], sent: str, *, seen: bool = False) -> Noted:
+    def expect(
+        self, chunk: Chunk, expected: Iterable[Expected], sent: str, *, seen: bool = False, belief: Belief = "usual"
+    ) -> Noted:
         """Note what is about to be sent; how many different assets that is. seen: the catalogue has taken it already.
 
         Of a name that is written and deleted in one chunk, only the last counts: nothing else can be seen afterwards.
@@ -154,7 +164,8 @@ class Pending:
         if seen:
             mask[:] = b"\xff" * (count >> 3) + bytes([(1 << (count & 7)) - 1] if count & 7 else [])
         keys = Keys.pack(k for k, _ in rows)
-        self._table.put(_SEEN, chunk.row, Seen(count=count, bits=base64.b64encode(mask).decode(), sent=sent))
+        noted = Seen(count=count, bits=base64.b64encode(mask).decode(), sent=sent, belief=belief)
+        self._table.put(_SEEN, chunk.row, noted)
         self._table.put_bytes(
             _NAMES, chunk.row, gzip.compress(msgspec.json.encode([row for _, row in rows]), 3, mtime=0)
         )
@@ -164,9 +175,9 @@ class Pending:
 
     # ---- what there is
 
-    def all(self) -> Iterator[Chunk]:
-        """Every chunk that waits, by one listing; nothing is read."""
-        for row in self._table.names(_SEEN):
+    def all(self, under: str = "") -> Iterator[Chunk]:
+        """Every chunk that waits, by one listing; nothing is read. under: only of paths that begin so."""
+        for row in self._table.names(_SEEN, under):
             path, run, number = row.rsplit("|", 2)  # a path may hold the separator, run and number never do
             yield Chunk(path, run, int(number))
 

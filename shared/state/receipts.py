@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple, get_args
 import msgspec
 
 from shared.state.blob_table import LEASE_SECONDS, BlobTable, Lease
+from shared.state.pending import Belief
 
 State = Literal["landed", "transforming", "sent", "overdue", "confirmed", "partly rejected", "rejected", "lost"]
 
@@ -33,7 +34,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     messages; entities: those and their columns; unchanged: assets equal to what is already published; repeated: said
     again by the same file; confirmed: of `sent` and `deleted`, seen in the catalogue; overtaken: of them, changed or
     deleted by a later scan before they were seen. instance, scan, part: of an extracted file. attempts: those that did
-    not end because something else was busy. resent: what was missing was sent once more; by_rest: and then over REST.
+    not end because something else was busy. belief: how answers about it are believed (state/pending.py). resent: what
+    was missing was sent once more; by_rest: and then over REST.
     """
 
     path: str
@@ -59,6 +61,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reasons: dict[str, int] = {}
     unknown: tuple[str, ...] = ()
     attempts: int = 0
+    belief: Belief = "usual"
     resent: bool = False
     by_rest: bool = False
     landed: str = ""

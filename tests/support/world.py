@@ -16,6 +16,7 @@ import itertools
 import json
 import secrets
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -34,6 +35,7 @@ from requests.adapters import HTTPAdapter
 import connectors
 from connectors.source import Check, Source
 from local.azurite import Azurite
+from local.catalogue import store
 from local.catalogue.server import Running, running_catalogue
 from local.catalogue.store import Entity
 from shared.atlas.messages import Message
@@ -437,6 +439,10 @@ class World:
         def shifted() -> dt.datetime:
             return real() + self.offset
 
+        # the catalogue's clock goes with it: what it says of an entity's last update is compared with ours
+        self.monkeypatch.setattr(
+            store, "now", lambda: time.time_ns() // 1_000_000 + round(self.offset.total_seconds() * 1000)
+        )
         for name, loaded in sys.modules.copy().items():  # other threads import
             if name.startswith("shared.pipeline") and getattr(loaded, "now", None) is real:
                 self.monkeypatch.setattr(loaded, "now", shifted)

@@ -145,6 +145,7 @@ def test_an_archive_is_a_folder() -> None:
         (packed(bomb=bytes(8 << 20)), "more than it may"),
         (packed(**{str(n): b"" for n in range(1001)}), "more than 1,000 files"),
     ],
+    ids=["no zip", "cut off", "above", "root", "drive", "bomb", "too many"],  # their bytes hold the time of day
 )
 def test_archives_that_are_refused(data: bytes, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
