@@ -95,6 +95,8 @@ class Play:
         elif what == HUBS:
             stack.kill_hubs()
         else:
+            for number in sorted(self._starting):  # an app does not start without storage
+                self._await(number)
             stack.restart_storage()
         self._happen(meanwhile)
 
