@@ -36,6 +36,7 @@ COMMANDS = {
     "types": "cli.types",
     "chaos": "cli.chaos",
     "faults": "cli.faults",
+    "soak": "cli.soak",
 }
 
 

@@ -62,12 +62,12 @@ class Play:
     def run(self, kills: int) -> None:
         """Changes and deaths in turn; whatever is at work when something dies has to be found again."""
         rng = self._estate.rng
-        self._faults()
+        self.drop_messages()
         for kill in range(1, kills + 1):
-            self._happen(rng.randint(1, MOST_CHANGES))
+            self.happen(rng.randint(1, MOST_CHANGES))
             time.sleep(self._fate.uniform(0.05, LONGEST_LIFE))
             self._kill(self._fate.choices(list(SHARES), list(SHARES.values()))[0])
-            self._look()
+            self.look()
             if kill % APPROVE_EVERY == 0:
                 self._approve()
             if kill % 10 == 0 or kill == kills:
@@ -83,7 +83,7 @@ class Play:
             self._measure()
             stack.kill_app(number)
             self._check_watermarks()
-            self._happen(meanwhile)
+            self.happen(meanwhile)
             stack.start_app(number, wait=False)
             self._starting.add(number)
             if len(stack.apps) == 1:
@@ -91,24 +91,26 @@ class Play:
             return
         if what == CATALOGUE:
             stack.kill_catalogue()
-            self._faults()
+            self.drop_messages()
         elif what == HUBS:
             stack.kill_hubs()
         else:
             for number in sorted(self._starting):  # an app does not start without storage
                 self._await(number)
             stack.restart_storage()
-        self._happen(meanwhile)
+        self.happen(meanwhile)
 
     def _await(self, number: int) -> None:
         if number in self._starting:
             self._stack.await_app(number)
             self._starting.discard(number)
 
-    def _faults(self) -> None:
+    def drop_messages(self) -> None:
+        """The catalogue drops its share from now on."""
         self._stack.faults(dropPercent=self._drop, seed=self._estate.seed + sum(self.kills.values()))
 
-    def _happen(self, changes: int) -> None:
+    def happen(self, changes: int) -> None:
+        """So many changes of the world."""
         for _ in range(changes):
             self._carry_out(self._estate.change())
 
@@ -160,7 +162,7 @@ class Play:
     def _measure(self) -> None:
         self.memory = max([self.memory, *(part.memory() for part in self._stack.apps if part is not None)])
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Count what was done since the last look."""
         for done in self._stack.watch():
             self.executions[f"{done.get('function')} {done.get('outcome')}"] += 1
@@ -190,7 +192,7 @@ class Play:
         changed, began = time.time(), time.monotonic()
         quiet_since = began
         while time.monotonic() - began < SETTLE_SECONDS:
-            self._look()
+            self.look()
             waits = waits_for(self._stack, self._app)
             behind = self._behind(changed)
             if not waits and not behind and not self._approve():

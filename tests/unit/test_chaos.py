@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import secrets
 import sqlite3
+import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from local.catalogue.store import Store
 from local.chaos.estate import Change, Database, Estate, Ledger
 from local.chaos.judge import Difference, Watermarks, difference
 from local.chaos.ledger import LedgerSettings, LedgerSource
+from local.chaos.usage import LIMITS, Usage, grown, usage
 from shared.records import Cursor, Dataset, Deleted
 from tests.support.azurite import azurite  # noqa: F401
 
@@ -207,3 +210,38 @@ def test_a_ledger_is_read_from_its_watermark_on(ledger: Ledger) -> None:
         "a1#list": "entry 3",
         "a3#list": "entry 5",
     }
+
+
+# ---- what a process holds
+
+
+FLAT = Usage(memory=100, handles=20, threads=30, rows=60)
+
+
+def test_what_stays_as_it_is_has_not_grown() -> None:
+    warm_up = [Usage(60, 10, 12, 5), Usage(90, 18, 25, 40)]
+    assert grown([*warm_up, FLAT, FLAT._replace(memory=104), FLAT._replace(handles=24), FLAT]) == []
+    assert grown([]) == grown(warm_up[:1]) == []
+
+
+@pytest.mark.parametrize("what", Usage._fields)
+def test_whatever_grows_is_seen(what: str) -> None:
+    share, more = LIMITS[what]
+    step = (getattr(FLAT, what) * share + more) / 3
+    looks = [FLAT._replace(**{what: getattr(FLAT, what) + step * number}) for number in range(12)]
+    (found,) = grown(looks)
+    assert found.startswith(f"{what} grew from ")
+
+
+def test_the_usage_of_a_process_is_what_it_holds(tmp_path: Path) -> None:
+    before = usage(os.getpid(), 7)
+    with ExitStack() as held:
+        for number in range(10):
+            held.enter_context((tmp_path / str(number)).open("wb"))
+        after = usage(os.getpid(), 7)
+    assert after.rows == 7
+    if sys.platform == "linux":
+        assert after.handles == before.handles + 10
+        assert after.memory > 1
+        assert after.threads >= 1
+    assert usage(-1, 3) == Usage(0, 0, 0, 3)
