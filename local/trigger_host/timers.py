@@ -51,8 +51,7 @@ class TimerTrigger:
         return following
 
     async def run(self) -> None:
-        note = await asyncio.to_thread(storage.read_note, self.note)
-        planned = str(note.get("Next", ""))
+        planned = await self._planned()
         if planned and dt.datetime.fromisoformat(planned) < _utc():
             await self.fire(past_due=True)
         elif self.function.trigger.get("runOnStartup"):
@@ -66,6 +65,16 @@ class TimerTrigger:
             await self.executions.pause((due - _utc()).total_seconds())
             if not self.executions.stopping.is_set() and _utc() >= due:
                 await self.fire()
+
+    async def _planned(self) -> str:
+        """When the next run was to be, by the host that ran before; storage is waited for."""
+        while not self.executions.stopping.is_set():
+            try:
+                return str((await asyncio.to_thread(storage.read_note, self.note)).get("Next", ""))
+            except AzureError as error:
+                log.warning("timer %s: %s", self.function.name, error)
+                await self.executions.pause(1)
+        return ""
 
     async def fire(self, *, past_due: bool = False) -> Result:
         """Run it now, after a run that is at work. A failed run is not tried again: the next one comes."""

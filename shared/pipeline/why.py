@@ -318,7 +318,8 @@ class _Search:
                 qualified = [name for _, name in group]
                 found = catalog.find(type_name, qualified)
                 for name in qualified:
-                    guid, status, _ = found.get(name, ("", "", ""))
+                    there = found.get(name)
+                    guid, status = (there.guid, there.status) if there is not None else ("", "")
                     told.catalogue.append(
                         InCatalogue(type_name=type_name, qualified_name=name, status=status, guid=guid)
                     )

@@ -33,6 +33,37 @@ def _dropped(world: World) -> None:
     world.check()
 
 
+def _change_dropped(world: World) -> None:
+    """A table has been in the catalogue for hours; then its description changes, and that message vanishes."""
+    system = shop(world)
+    scanned(world)
+    world.later(hours=6)
+    system.tables["orders"].description = "newer"
+    gone: list[bool] = []
+    world.hub.drop = lambda _: not gone and not gone.append(True)  # type: ignore[func-returns-value]
+    scanned(world)
+    assert gone
+    world.check()
+
+
+def _other_version(world: World) -> None:
+    """The answers to a scan come late, when the next one has sent a change, and that vanishes."""
+    system = shop(world)
+    kept: list[bytes] = []
+    world.deliver = lambda bodies: [] if kept.extend(bodies) is None else bodies  # type: ignore[func-returns-value]
+    world.scan("crm")
+    world.settle(sweeps=False)
+    system.tables["orders"].description = "newer"
+    gone: list[bool] = []
+    world.hub.drop = lambda _: not gone and not gone.append(True)  # type: ignore[func-returns-value]
+    world.scan("crm")
+    world.settle(sweeps=False)
+    world.deliver = lambda bodies: bodies
+    confirmation.confirm(world.app, kept)
+    world.settle()
+    world.check()
+
+
 def _dropped_always(world: World) -> None:
     shop(world)
     world.hub.drop = lambda _: True
@@ -137,8 +168,17 @@ def _no_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _never_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers.Answers, "_ask", lambda *_: None)
+    monkeypatch.setattr(answers.Answers, "_ask", lambda *_: False)
+    monkeypatch.setattr("shared.delivery.comparison.Comparison.same", lambda *_: [])
     monkeypatch.setattr(resending, "RestSink", lambda *_: None)
+
+
+def _any_version_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "answers_since", lambda *_: 0.0)
+
+
+def _any_answer_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.pipeline.file.of_scan", lambda *_: "usual")
 
 
 def _exact_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,6 +195,18 @@ PROMISES = [
         "receipts wait for an answer to each name; what is overdue is sent once more",
         _dropped,
         _nothing_resent,
+    ),
+    Promise(
+        "A change that vanishes is noticed, though the asset is there.",
+        "what the catalogue shows is believed by its time, and else compared with what was sent",
+        _change_dropped,
+        _any_version_will_do,
+    ),
+    Promise(
+        "An answer about the version before does not confirm the next.",
+        "while another version is on its way, only what the catalogue shows counts",
+        _other_version,
+        _any_answer_will_do,
     ),
     Promise(
         "What the hub loses twice goes over REST.",

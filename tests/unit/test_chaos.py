@@ -227,7 +227,7 @@ def test_what_stays_as_it_is_has_not_grown() -> None:
 @pytest.mark.parametrize("what", Usage._fields)
 def test_whatever_grows_is_seen(what: str) -> None:
     share, more = LIMITS[what]
-    step = (getattr(FLAT, what) * share + more) / 3
+    step = (getattr(FLAT, what) * share + more) / 2
     looks = [FLAT._replace(**{what: getattr(FLAT, what) + step * number}) for number in range(12)]
     (found,) = grown(looks)
     assert found.startswith(f"{what} grew from ")
