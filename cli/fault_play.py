@@ -82,7 +82,7 @@ class FaultPlay(Play):
 
     def warm_up(self) -> None:
         """Every source is scanned once and a few files land, so that rows begin with something to lose."""
-        self._happen(WARM_UP)
+        self.happen(WARM_UP)
         self.settle()
 
     def row(self, row: Row, *, share: float = 1.0) -> Result:
@@ -125,7 +125,7 @@ class FaultPlay(Play):
         began = time.monotonic()
         for number, moment in enumerate([*moments, seconds]):
             while (left := began + moment - time.monotonic()) > 0:
-                self._look()
+                self.look()
                 self._check_watermarks()
                 time.sleep(min(left, LOOK_SECONDS))
             if moment == seconds:
@@ -133,7 +133,7 @@ class FaultPlay(Play):
             if row.needs_remote and number % 2 == 0:
                 self._carry_out(self._faulty_estate.change_remote())
             else:
-                self._happen(1)
+                self.happen(1)
 
     def _failed(self) -> int:
         """Executions that failed so far."""
