@@ -43,8 +43,8 @@ def _show(told: Why) -> None:
     for kind in told.more:
         out.print(f"[dim]... and more that are {kind}: name it more exactly[/dim]")
     for item in told.catalogue:
-        said = f"{coloured('confirmed' if item.status == 'ACTIVE' else 'gone')}: {item.status}, guid {item.guid}"
-        known = said if item.status else "[red]not there[/red]"
+        colour = "green" if item.status == "ACTIVE" else "red"
+        known = f"[{colour}]{item.status or 'not there'}[/{colour}]" + (f", guid {item.guid}" if item.guid else "")
         out.print(f"in the catalogue: {escape(item.qualified_name)}  {known}")
     if told.unasked:
         out.print(f"[yellow]the catalogue was not asked:[/yellow] {escape(told.unasked)}")
