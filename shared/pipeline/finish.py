@@ -93,6 +93,8 @@ def finish_if_done(app: App, instance: str, scope: str, scan_id: str) -> bool:
     scan = row.current
     if scan is None or scan.id != scan_id or scan.state != "extracted" or not _through(app, scan):
         return False
+    if app.sink_circuit.shut() is not None:
+        return False  # its deletions could not be sent
     try:
         lease = app.scans.lease(instance, scope)
     except Conflict:

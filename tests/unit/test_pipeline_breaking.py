@@ -330,6 +330,30 @@ def test_a_worker_killed_between_sending_and_closing(world: World) -> None:
     assert {world.receipt(path).state for path in paths} == {"confirmed"}
 
 
+def test_deletions_and_what_is_overdue_wait_as_well(world: World, crm: System) -> None:
+    crm.tables.update({"kept": Table("id"), "gone": Table("id")})
+    world.scan("crm")
+    world.settle()
+    del crm.tables["gone"]
+    crm.tables["new"] = Table("id")
+    world.hub.drop = lambda m: m.operation == "create"
+    world.hub.busy = lambda m: refused_always if m.operation == "delete" else None
+    refused_always = SettingsError("Event Hubs refused (unauthorized-access)", where="event hub", fix="give the role")
+    world.scan("crm")
+    world.settle(sweeps=False)
+    world.hub.busy = lambda _: refused_always
+    for _ in range(16):
+        world.later(minutes=16)
+        world.sweep()
+        world.settle(sweeps=False)
+    assert world.poison == []
+    assert status(world.app).circuit is not None
+    world.hub.busy, world.hub.drop = lambda _: None, lambda _: False
+    world.settle()
+    world.check()
+    assert world.scan_of("crm").deleted == 1
+
+
 # ---- what people are told
 
 
