@@ -64,6 +64,9 @@ def faults(
                 found = play.row(row, share=0.25 if short else 1.0)
                 for what in found.problems[:SHOWN]:
                     out.print(f"  [red]{escape(what)}[/red]")
+                if report is not None:  # row by row: who stops it half-way keeps what there is
+                    said = {"seed": seed, "rows": play.results}
+                    report.write_bytes(msgspec.json.format(msgspec.json.encode(said), indent=1) + b"\n")
                 colour = "green" if found.good else "red"
                 out.print(
                     f"[{colour}]{row.name:16}[/{colour}] {escape(found.struck()) or 'nothing struck'}; "
@@ -79,9 +82,6 @@ def faults(
         f"{plural(estate.changes, 'change')}, {plural(len(estate.expected()), 'asset')} expected: "
         f"[{colour}]lost {lost}, wrong {wrong}, duplicated {twice}[/{colour}]"
     )
-    if report is not None:
-        said = {"ok": good, "seed": seed, "rows": [msgspec.to_builtins(found) for found in results]}
-        report.write_bytes(msgspec.json.format(msgspec.json.encode(said), indent=1) + b"\n")
     if markdown is not None:
         markdown.write_text(markdown_table(results), "utf-8")
     sys.exit(0 if good else 1)

@@ -24,6 +24,8 @@ Sink = Literal["hub", "rest"]
 CONTROL_SECONDS = 30
 #: the app's patience with a call, and how long a secret is used; short, so that a row of the matrix takes a minute
 ANSWER_SECONDS, TTL = 3, "1s"
+#: a sweep that comes more often than everybody gets its answer would leave no moment in which nothing is at work
+SWEEP = "*/10 * * * * *"
 #: REST is not slowed down: the matrix is about faults, not about pace
 OPERATIONS = 500
 
@@ -65,7 +67,7 @@ class FaultyStack(Stack):
         requests.post(f"{self._vault_control}/local/secrets", json=secrets, timeout=CONTROL_SECONDS).raise_for_status()
         self.direct = super().app_settings(storage, connection)
         faulty = through(storage, self._storage_url)
-        return {**self.direct, **said["environ"], "HooklineStorage": faulty}
+        return {**self.direct, **said["environ"], "HooklineStorage": faulty, "HOOKLINE_SWEEP": SWEEP}
 
     def document(self) -> dict[str, Any]:
         found = super().document()

@@ -30,7 +30,6 @@ def test_faults_lose_nothing(tmp_path: Path) -> None:
     assert "lost 0, wrong 0, duplicated 0" in done.stdout
     told = json.loads(report.read_text("utf-8"))
     played = {row["row"]: row for row in told["rows"]}
-    assert told["ok"]
     assert list(played) == ROWS
     assert all(row["struck_by"] and row["memory_mb"] < 600 for row in played.values())
     assert table.read_text("utf-8").count("\n") == len(played) + 2
