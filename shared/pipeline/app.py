@@ -83,6 +83,8 @@ class App:
         self.looked: dict[str, dt.datetime] = {}
         #: scope by scan, of scans that had something in flight (believing.py)
         self.scope_of_scan: dict[str, str] = {}
+        #: instances not all of whose scopes were asked for, because storage failed in between
+        self.half_asked: set[str] = set()
         #: when an instance's source refused the login with which settings, and how
         self.refused: dict[str, tuple[dt.datetime, Any, LoginRefused]] = {}
 

@@ -53,6 +53,13 @@ def request(
 
     Raises SettingsError, SourceError, StorageBusy.
     """
+    return list(_requests(app, instance, full=full, reason=reason, only_due=only_due, only=only))
+
+
+def _requests(
+    app: App, instance: str, *, full: bool, reason: str, only_due: bool, only: Container[str] | None = None
+) -> Iterator[str]:
+    """The same, one by one: a scope is noted as asked for before its message is handed out, which must not get lost."""
     settings = app.instance(instance)
     moment = now()
     circuit = app.source_circuit(instance)
@@ -63,11 +70,14 @@ def request(
     if failing is not None and failing.open:
         app.looked.pop(instance, None)  # to be there when its time has come
         if failing.shut(moment):
-            return []
+            return
     rows = dict(app.scans.of(instance))
-    messages = list(_stopped(app, instance, rows, moment)) if only_due else []
-    if only_due and not _any_due(settings, rows, moment):
-        return messages
+    going_on = False
+    for message in _stopped(app, instance, rows, moment) if only_due else ():
+        going_on = True
+        yield message
+    if only_due and instance not in app.half_asked and not _any_due(settings, rows, moment):
+        return
     scopes = logged_in(app, instance, lambda source: source.scopes())
     if NO_SCOPE in rows and NO_SCOPE not in scopes:
         app.scans.delete(instance, NO_SCOPE)
@@ -76,9 +86,11 @@ def request(
     for scope in rows.keys() - scopes - {NO_SCOPE}:
         _note_gone(app, instance, scope, rows[scope], moment)
     if failing is not None and failing.open:
-        if messages or any(_at_work(row.current, moment) or _asked(row, moment) for row in rows.values()):
-            return messages  # one is on its way already
+        if going_on or any(_at_work(row.current, moment) or _asked(row, moment) for row in rows.values()):
+            return  # one is on its way already
         scopes = _first(settings, rows, scopes, moment)
+    app.half_asked.add(instance)
+    too_long = ""
     for scope in scopes:
         if only is not None and scope not in only:
             continue
@@ -95,14 +107,16 @@ def request(
         )
         message = msgspec.json.encode(asked).decode()
         if len(message) > MAX_MESSAGE:
-            raise BadInput(
-                f"a scope's name is too long for a queue message ({len(scope):,} characters)",
-                where=f"instances.{instance}",
-                fix="exclude it",
-            )
-        if _note_asked(app, instance, scope, asked.started):
-            messages.append(message)
-    return messages
+            too_long = scope
+        elif _note_asked(app, instance, scope, asked.started):
+            yield message
+    app.half_asked.discard(instance)
+    if too_long:
+        raise BadInput(
+            f"a scope's name is too long for a queue message ({len(too_long):,} characters)",
+            where=f"instances.{instance}",
+            fix="exclude it",
+        )
 
 
 def _at_work(scan: Scan | None, moment: dt.datetime) -> bool:
@@ -268,20 +282,30 @@ def schedule(app: App) -> list[str]:
         if not instance.enabled or not _worth_a_look(app, name, instance):
             continue
         try:
-            messages += request(app, name, full=False, reason="schedule", only_due=True)
+            for message in _requests(app, name, full=False, reason="schedule", only_due=True):
+                messages.append(message)  # at once: what comes before an error is not to be lost with it
         except StorageBusy as error:
             log.warning("instance=%s waits for the next minute: %s", name, error)
             app.looked.pop(name, None)
         except HooklineError as error:
             log.error("instance=%s cannot be scanned: %s", name, error)
-            note_failure(app, name, error)
-            if isinstance(error, SourceUnreachable):
-                app.source_circuit(name).failed(error, now(), at_once=True)
+            _noted(app, name, error)
         except Exception as error:  # noqa: BLE001 - one connector's fault is not to stop the others
             log.exception("instance=%s: the connector failed", name)
             fix = "look at the function's log; it is a fault of the connector, please report it"
-            note_failure(app, name, HooklineError(f"the connector failed ({type(error).__name__})", fix=fix))
+            _noted(app, name, HooklineError(f"the connector failed ({type(error).__name__})", fix=fix))
     return messages
+
+
+def _noted(app: App, name: str, error: HooklineError) -> None:
+    """Note a failure; storage that is busy is no reason to forget what the other instances ask for."""
+    try:
+        note_failure(app, name, error)
+        if isinstance(error, SourceUnreachable):
+            app.source_circuit(name).failed(error, now(), at_once=True)
+    except StorageBusy as busy:
+        log.warning("instance=%s: its failure is noted in the next minute: %s", name, busy)
+        app.looked.pop(name, None)
 
 
 def _worth_a_look(app: App, name: str, instance: Instance) -> bool:

@@ -6,12 +6,13 @@ import contextlib
 import json
 from urllib.parse import unquote
 
+import msgspec
 import pytest
 import requests
 from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobLeaseClient
 
-from shared.errors import StorageBusy
+from shared.errors import SourceUnreachable, StorageBusy
 from shared.pipeline import extraction, scheduling, transformation
 from shared.state import Conflict
 from tests.support.azurite import azurite  # noqa: F401
@@ -112,3 +113,34 @@ def test_a_request_while_a_scan_is_at_work_is_dropped(world: World, crm: System)
     world.settle()
     world.check()
     world.confirmed()
+
+
+def test_scans_that_were_asked_for_before_storage_failed(world: World) -> None:
+    """A scope is noted as asked for, for an hour: its message must reach the queue although the next one's does not."""
+    crm, erp = world.system("crm"), world.system("erp")
+    for system in (crm, erp):
+        for scope in ("a", "b", "public"):
+            system.schemas.setdefault(scope, {})["t"] = Table("id")
+    world.faults.answer = lambda r: 503 if "/scans/crm/b" in (r.url or "") else 0
+    messages = scheduling.schedule(world.app)
+    asked = {(m.instance, m.scope) for m in (msgspec.json.decode(m, type=scheduling.ScanRequest) for m in messages)}
+    assert asked == {("crm", "a"), ("erp", "a"), ("erp", "b"), ("erp", "public")}
+    world.faults.answer = lambda _: 0
+    world._queue("extract", messages)
+    world.later(minutes=1)
+    world.tick()
+    world.settle()
+    world.check()
+
+
+def test_a_failure_that_cannot_be_noted(world: World) -> None:
+    crm, erp = world.system("crm"), world.system("erp")
+    erp.tables["t"] = Table("id")
+    crm.error = SourceUnreachable("no answer", where="crm", fix="wait")
+    world.faults.answer = lambda r: 503 if "/scans/crm/" in (r.url or "") and r.method == "PUT" else 0
+    messages = scheduling.schedule(world.app)
+    assert [msgspec.json.decode(m, type=scheduling.ScanRequest).instance for m in messages] == ["erp"]
+    world.faults.answer = lambda _: 0
+    world.later(minutes=1)
+    scheduling.schedule(world.app)
+    assert world.scan_of("crm", "*").problem == "SourceUnreachable"
