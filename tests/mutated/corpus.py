@@ -20,6 +20,7 @@ from shared.records import (
     Container,
     Dataset,
     Deleted,
+    Description,
     ForeignKey,
     Process,
     Query,
@@ -97,6 +98,9 @@ def _every_kind() -> list[Record]:
             url="https://bi.example/1",
         ),
         Deleted(address=database.at("public", "old", type="table")),
+        Description(
+            address=orders, description="as dbt says", tags=("core",), columns=(Column("id", description="which"),)
+        ),
         Atlas(
             entity={
                 "typeName": "hookline_dataset",

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from connectors.formats.dbt.artifacts import OLDEST, Group, Node, kind_of, owners, people
-from connectors.formats.json_stream import Value, values
+from connectors.formats.json_stream import Value, values, where_of
 from shared.errors import BadInput
 from shared.records import Refusal
 
@@ -82,8 +82,7 @@ class Project(AbstractContextManager["Project"]):
     def load(self, file: BinaryIO) -> Iterator[Refusal]:
         """Raises BadInput: no JSON, cut off, no manifest of dbt's, an old one, too many nodes."""
         is_checked = False
-        into = dict.fromkeys(_MEMBERS, "start_map")
-        for item in values(file, self._where, "node", into, lines=False):  # type: ignore[arg-type]
+        for item in self._items(file):
             if isinstance(item, Refusal):
                 if item.rule == "json":
                     raise BadInput(item.reason, where=self._where, fix=_FIX)
@@ -98,6 +97,13 @@ class Project(AbstractContextManager["Project"]):
             elif not item.key and not isinstance(item.value, dict):
                 break
         self.check()
+
+    def _items(self, file: BinaryIO) -> Iterator[Value | Refusal]:
+        try:
+            into = dict.fromkeys(_MEMBERS, "start_map")
+            yield from values(file, self._where, "node", into, lines=False)  # type: ignore[arg-type]
+        except BadInput as error:
+            raise BadInput(error.what, where=self._where, fix=_FIX) from error
 
     def check(self) -> bool:
         """Raises BadInput: no manifest, or one from before dbt 1.0."""
@@ -125,12 +131,12 @@ class Project(AbstractContextManager["Project"]):
             node = msgspec.convert(item.value, Node)
             msgspec.json.encode(node)  # a text that is no Unicode would stop everything later
         except (msgspec.ValidationError, UnicodeEncodeError) as error:
-            return refusal(uid, str(error), _FIX)
+            return refusal(uid or where_of(item.place), str(error), _FIX)
         kind = uid.partition(".")[0]
         if uid in self.nodes:
             return refusal(uid, "it is in the manifest twice; the first one counts", _FIX)
         if not uid or not node.name:
-            return refusal(uid or str(item.place), "it has no name", _FIX)
+            return refusal(uid or where_of(item.place), "it has no name", _FIX)
         if len(self.nodes) >= MAX_NODES or self._tests >= MAX_TESTS:
             raise BadInput(
                 f"the manifest holds more than {MAX_NODES:,} nodes, or {MAX_TESTS:,} tests",
