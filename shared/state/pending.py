@@ -33,8 +33,8 @@ from shared.naming import Name, normalise
 from shared.state.blob_table import BlobTable
 
 CHUNK = 20_000
-#: keys that a worker keeps in memory: 32 MB
-CACHED_KEYS = 4_000_000
+#: keys that a worker keeps in memory: 32 MB; and chunks, most of which are small
+CACHED_KEYS, CACHED_CHUNKS = 4_000_000, 10_000
 _SEEN, _NAMES, _KEYS = "seen", "names", "keys"
 
 
@@ -271,6 +271,9 @@ class Pending:
             self.drop(chunk)
 
     def drop(self, chunk: Chunk) -> None:
+        with self._lock:
+            gone = self._keys.pop(chunk, None)
+            self._cached -= len(gone) if gone is not None else 0
         for partition in (_NAMES, _KEYS, _SEEN):
             self._table.delete(partition, chunk.row)
 
@@ -288,6 +291,6 @@ class Pending:
             if chunk not in self._keys:
                 self._keys[chunk] = keys
                 self._cached += len(keys)
-            while self._cached > CACHED_KEYS and len(self._keys) > 1:
+            while (self._cached > CACHED_KEYS or len(self._keys) > CACHED_CHUNKS) and len(self._keys) > 1:
                 self._cached -= len(self._keys.popitem(last=False)[1])
         return keys

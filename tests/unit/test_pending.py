@@ -178,6 +178,18 @@ def test_a_worker_remembers_a_bounded_number_of_keys(pending: Pending, monkeypat
     assert sum(map(len, pending._keys.values())) <= 10
 
 
+def test_and_of_chunks_and_forgets_those_that_are_over(pending: Pending, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are small and many: it is the chunks that would pile up, not their keys."""
+    monkeypatch.setattr(module, "CACHED_CHUNKS", 3)
+    for number in range(5):
+        chunk = Chunk("f", RUN, number)
+        pending.expect(chunk, names(number), SENT)
+        assert pending.answered(chunk, ids(number)) == ids(number)
+    assert [chunk.number for chunk in pending._keys] == [2, 3, 4]
+    pending.remove("f", RUN)
+    assert (len(pending._keys), pending._cached) == (0, 0)
+
+
 def test_a_chunk_that_is_being_written_is_not_taken_for_an_empty_one(pending: Pending) -> None:
     chunk = Chunk("f", RUN, 0)
     assert pending.answered(chunk, ids(1)) == []
