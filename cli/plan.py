@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
@@ -14,6 +15,9 @@ from cli.output import err, out
 from cli.output import refusal as show_refusal
 from shared.errors import UsageError
 from shared.pipeline.app import App
+
+if TYPE_CHECKING:
+    from shared.pipeline.planned_ends import PlannedEnd
 
 
 @click.command(short_help="What a scan or a file would create, change, delete.")
@@ -62,8 +66,28 @@ def plan(config: Path | None, target: str, names: int) -> None:
             out.print(f"  {escape(name.type_name)}  {escape(name.qualified_name)}")
         if len(changes) > names:
             out.print(f"  [dim]... and {len(changes) - names:,} more (--names N)[/dim]")
+    _show_ends(result.ends, names)
     out.print(f"unchanged {result.unchanged:,}, refused {len(result.refused):,}; compared with {result.compared_with}")
     sys.exit(1 if result.refused else 0)
+
+
+def _show_ends(ends: list[PlannedEnd], most: int) -> None:
+    """What lineage would end at, of what is not in the file; the ones that a person should look at first."""
+    if not ends:
+        return
+    worst = ("placeholder", "stub", "spelling", "resource_set", "exact")
+    out.print(f"[cyan]lineage[/cyan] ends at {len(ends):,} outside of the file")
+    for one in sorted(ends, key=lambda end: worst.index(end.how) if end.how in worst else len(worst))[:most]:
+        alias = f"  [dim](alias of {escape(one.alias_of)})[/dim]" if one.alias_of else ""
+        out.print(f"  {one.how:12} {escape(one.wanted.type_name)}  {escape(one.wanted.qualified_name)}{alias}")
+        if one.how not in ("placeholder", "stub") and one.name != one.wanted:
+            out.print(f"  {'':12} is {escape(one.name.type_name)}  {escape(one.name.qualified_name)}")
+        for other in one.several:
+            out.print(f"  {'':12} [yellow]ambiguous:[/yellow] {escape(other.qualified_name)}")
+        for near in one.near:
+            out.print(f"  {'':12} did you mean {escape(near.qualified_name)}?")
+    if len(ends) > most:
+        out.print(f"  [dim]... and {len(ends) - most:,} more (--names N)[/dim]")
 
 
 def _app(config: Path | None) -> App | None:

@@ -45,6 +45,9 @@ SCAN_COLUMNS = [
     "#when",
 ]
 UNKNOWN_FIX = "scan their source: scripts are read again then, views with their next scan"
+PLACEHOLDER_FIX = (
+    "`./hookline plan FILE` names them, with the nearest names; placeholders stand for them until they are scanned"
+)
 #: refusals that a report shows; `./hookline rejected` and --report have them all
 MOST_REFUSALS = 20
 
@@ -139,6 +142,8 @@ def show_files(receipts: list[Receipt], *, when: bool = False) -> None:
         why = r.error or ", ".join(f"{rule} x {count:,}" for rule, count in sorted(r.reasons.items()))
         if why:
             reasons.append((r.path, why, r.fix))
+        if missing := r.resolved.get("placeholder", 0):
+            reasons.append((r.path, f"{plural(missing, 'end')} of lineage not in the catalogue", PLACEHOLDER_FIX))
         if r.unknown:
             reasons.append((r.path, f"columns not known: {', '.join(r.unknown)}", UNKNOWN_FIX))
     if not when:

@@ -10,6 +10,7 @@ A hook message gets no answer. What Atlas would drop is dropped, and noted where
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -56,6 +57,8 @@ class Catalogue:
         self.store = store
         self.types = Types.bundled().added(store.typedefs())
         self.queued = threading.Event()
+        #: calls of its REST API, by what they ask for; counted for tests of how often it is asked
+        self.calls: Counter[str] = Counter()
         self._notify = notify
         self._envelopes = envelopes or Envelopes()
         #: collections in which the caller has no role

@@ -235,6 +235,7 @@ def _endpoint(api: Api, call: Call) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
             body = await _body(request)
+            api.catalogue.calls[call.__name__] += 1
             return answered(await run_in_threadpool(functools.partial(call, api, request, body)))
         except AtlasError as error:
             return answered(error.body(), error.status)

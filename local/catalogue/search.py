@@ -21,6 +21,7 @@ class Query(msgspec.Struct, rename="camel"):
     keywords: str | None = None
     limit: int = 50
     offset: int = 0
+    continuation_token: str | None = None
     filter: dict[str, Any] | None = None
 
 
@@ -71,19 +72,30 @@ def _comparison(node: dict[str, Any]) -> tuple[str, list[Any]] | None:
         return None
     tests: dict[str, tuple[str, list[Any]]] = {
         "eq": (f"{column} = ?", [text]),
-        "startsWith": (f"substr({column}, 1, length(?)) = ?", [text, text]),
+        "startswith": (f"substr({column}, 1, length(?)) = ?", [text, text]),
         "contains": (f"instr({column}, ?)", [text]),
     }
-    return tests.get(str(node.get("operator")))
+    return tests.get(str(node.get("operator")).lower())
 
 
 def run(catalogue: Catalogue, query: Query) -> dict[str, Any]:
     """The answer of search/query."""
     where, parameters = condition(catalogue, query)
-    limit, offset = min(max(query.limit, 0), 1000), max(query.offset, 0)
+    limit, offset = min(max(query.limit, 0), 1000), _offset(query)
     total = catalogue.store.value(f"SELECT count(*) FROM entity WHERE {where}", parameters)  # noqa: S608
     found = catalogue.store.entities(f"{where} ORDER BY name, id LIMIT ? OFFSET ?", [*parameters, limit, offset])
-    return {"@search.count": total, "value": [_hit(catalogue, entity) for entity in found]}
+    answer: dict[str, Any] = {"@search.count": total, "value": [_hit(catalogue, entity) for entity in found]}
+    if found and offset + len(found) < total:
+        answer["continuationToken"] = str(offset + len(found))
+    return answer
+
+
+def _offset(query: Query) -> int:
+    if query.continuation_token is None:
+        return max(query.offset, 0)
+    if not query.continuation_token.isdecimal():
+        raise bad_request("continuationToken is none that was given out")
+    return int(query.continuation_token)
 
 
 def _hit(catalogue: Catalogue, entity: Entity) -> dict[str, Any]:

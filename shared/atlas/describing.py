@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from shared.atlas.bounds import labels, text
 from shared.atlas.checks import Checks, Made
 from shared.atlas.closure import Draft, Entity, child_guid, reference_by_guid
+from shared.atlas.endpoints import Endpoints
 from shared.atlas.entities import Entities
 from shared.atlas.stubs import Stubs
 from shared.lineage.known import TOGETHER, Known, Schemas
@@ -24,12 +25,20 @@ class Descriptions:
     """Those of one file; TOGETHER of them are held until their columns are asked for together."""
 
     def __init__(
-        self, naming: Naming, entities: Entities, checks: Checks, stubs: Stubs, schemas: Schemas, adopt: bool
+        self,
+        naming: Naming,
+        entities: Entities,
+        checks: Checks,
+        stubs: Stubs,
+        endpoints: Endpoints,
+        schemas: Schemas,
+        adopt: bool,
     ) -> None:
         self._naming = naming
         self._entities = entities
         self._checks = checks
         self._stubs = stubs
+        self._endpoints = endpoints
         self._schemas = schemas
         self._adopt = adopt
         self._held: list[tuple[Description, int | str]] = []
@@ -50,7 +59,7 @@ class Descriptions:
 
     def write(self, record: Description, place: int | str, known: Known | None) -> Made:
         """Raises NameRefused."""
-        address, name = self._stubs.endpoint(record.address)
+        address, name = self._endpoints.local(record.address)
         level = self._naming.level(address)
         described = self._columns(record, known) if known is not None and level is not None else {}
         fields: Entity = {"labels": tags} if record.tags and (tags := labels(record.tags)) else {}

@@ -9,7 +9,7 @@ What is written and what is not:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -18,7 +18,8 @@ from shared.atlas.bounds import custom_attributes, labels, sql_text, text
 from shared.atlas.closure import Draft, Entity, Target, child_guid, guid, reference, reference_by_guid, target
 from shared.atlas.column_mapping import Edge, column_mappings
 from shared.naming import Level, Name, NameRefused, Naming
-from shared.naming.own import PROCESS
+from shared.naming.own import PLACEHOLDER_COLUMN, PROCESS, placeholder
+from shared.naming.spelling import own
 from shared.naming.system import Spelled
 from shared.records import Address, Column, Container, Dataset, ForeignKey, Process, Report
 from shared.settings.redact import redact
@@ -58,6 +59,35 @@ class Entities:
         if address.type == "table":  # said of whatever SQL names, and a view may be there already
             draft.top["attributes"].pop("type", None)
         return draft
+
+    def placeholder(self, meant: Name, shown: str, columns: Iterable[str]) -> Draft:
+        """What stands for an asset that is not in the catalogue. shown: its own name; columns: those lineage names."""
+        name = placeholder(meant)
+        top: Entity = {
+            "typeName": name.type_name,
+            "guid": guid(name),
+            "attributes": {
+                "name": shown,
+                "qualifiedName": name.qualified_name,
+                "description": text(
+                    f"Stands for {meant.type_name} {meant.qualified_name}, which is not in the catalogue. "
+                    "Lineage moves there, and this goes, once it has been scanned."
+                ),
+                "expectedType": meant.type_name,
+                "expectedQualifiedName": meant.qualified_name,
+            },
+        }
+        related = {"placeholder": reference_by_guid(top["guid"], name.type_name)}
+        members = [
+            {
+                "typeName": PLACEHOLDER_COLUMN,
+                "guid": child_guid(top["guid"], number),
+                "attributes": {"name": column, "qualifiedName": f"{name.qualified_name}#{own(column)}"},
+                "relationshipAttributes": related,
+            }
+            for number, column in enumerate(columns, 1)
+        ]
+        return Draft(top, members, owns=False, name=name)
 
     def dataset(self, record: Dataset | Report) -> Draft:
         """The dataset with its columns."""

@@ -40,6 +40,7 @@ class FileColumns:
         self._database: sqlite3.Connection | None = None
         self._waiting: list[tuple[str, str, str, bytes]] = []
         self._around: tuple[tuple[str, str, tuple[str, ...]], str] | None = None
+        self._spellings: dict[str, dict[tuple[str, ...], None]] = {}  # container -> paths that are it but for case
 
     def add(self, address: Address, columns: Sequence[Column]) -> None:
         """The columns of a table or view; said again, the last ones count."""
@@ -49,6 +50,7 @@ class FileColumns:
         around = (address.platform, address.host, address.path[:-1])
         if self._around is None or self._around[0] != around:
             self._around = (around, place(address).container)
+            self._spellings.setdefault(self._around[1], {})[around[2]] = None
         name = address.name
         self._waiting.append((self._around[1], name.casefold(), name, encode(names)))
         if len(self._waiting) >= _BATCH:
@@ -69,6 +71,21 @@ class FileColumns:
             if columns is not None:
                 found[table] = Known(decode(columns))
         return found
+
+    def spelled(self, table: Address) -> Address:
+        """The table with the spelling that this file has of it, where exactly one is the same but for case."""
+        database = self._write()
+        where = place(table)
+        paths = self._spellings.get(where.container, {})
+        if database is None or not paths:
+            return table
+        rows = database.execute(
+            "select name from tables where container = ? and folded = ?", (where.container, where.name.casefold())
+        ).fetchall()
+        around, names = table.path[:-1], [name for (name,) in rows]
+        path = around if around in paths else next(iter(paths)) if len(paths) == 1 else None
+        name = where.name if where.name in names else names[0] if len(names) == 1 else None
+        return table if path is None or name is None else msgspec.structs.replace(table, path=(*path, name))
 
     def rows(self) -> Iterator[TableColumns]:
         """All of them, sorted by container and name."""

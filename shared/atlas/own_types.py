@@ -15,7 +15,7 @@ from shared.atlas.types import Attribute, Definition, RelationshipAttribute
 
 PREFIX = "hookline_"
 SERVICE_TYPE = "Hookline"
-VERSION = "1.0"
+VERSION = "1.1"
 
 
 class OwnType(NamedTuple):
@@ -78,7 +78,9 @@ TYPES = (
         "DataSet",
         _strings("expectedType", "expectedQualifiedName"),
         "Stands for an end of lineage that nobody has scanned yet",
+        {"schemaElementsAttribute": "columns"},
     ),
+    OwnType("hookline_placeholder_column", "DataSet", {}, "Column of a hookline_placeholder that lineage names"),
 )
 
 RELATIONSHIPS = (
@@ -93,6 +95,14 @@ RELATIONSHIPS = (
     ),
     OwnRelationship(
         "hookline_dataset_columns", "COMPOSITION", "hookline_dataset", "columns", "hookline_column", "table"
+    ),
+    OwnRelationship(
+        "hookline_placeholder_columns",
+        "COMPOSITION",
+        "hookline_placeholder",
+        "columns",
+        "hookline_placeholder_column",
+        "placeholder",
     ),
     OwnRelationship(
         "hookline_process_parent", "AGGREGATION", "hookline_process", "subProcesses", "hookline_process", "parent"

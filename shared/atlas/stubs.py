@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import msgspec
-
 from shared.atlas.checks import REMEMBERED, Checks, Made
 from shared.atlas.entities import Entities
-from shared.naming import Name, NameRefused, Naming
+from shared.naming import Name, Naming
 from shared.records import Address
 
 #: where lineage names a table, the source may have a view of that name
 VIEWS = ("view", "materialized_view")
-_TABLE_LIKE = ("table", *VIEWS)
 
 
 class Known(Protocol):
@@ -66,34 +63,13 @@ class Stubs:
         """The stub of one asset, unless it is there. `place`: of the record that refers to it."""
         name = self._naming.name(address)
         identity = hash(name)
-        if identity in self._stubs or self._there(name):
+        if identity in self._stubs or self.there(name):
             return []
         if len(self._stubs) > REMEMBERED:
             self._stubs.clear()
         self._stubs.add(identity)
         return self._checks.create(self._entities.stub(address), place, stub=True)
 
-    def endpoint(self, address: Address) -> tuple[Address, Name]:
-        """The asset that lineage means by `address`: a view where a view of that name is known, or what it says.
-
-        Raises NameRefused for what cannot be named, or cannot be an end of lineage.
-        """
-        if address.type in _TABLE_LIKE:
-            for kind in dict.fromkeys((address.type, *_TABLE_LIKE)):
-                candidate = address if kind == address.type else msgspec.structs.replace(address, type=kind)
-                try:
-                    name = self._naming.name(candidate)
-                except NameRefused:
-                    continue
-                if self._there(name):
-                    return candidate, name
-        level = self._naming.level(address)
-        if level is None or not level.is_dataset:
-            raise NameRefused(
-                f"{address} cannot be an end of lineage: only datasets can (Atlas: DataSet and its subtypes)",
-                fix="name the table, view, file or topic that is read or written",
-            )
-        return address, self._naming.name(address)
-
-    def _there(self, name: Name) -> bool:
+    def there(self, name: Name) -> bool:
+        """Whether this file brings it, or somebody has published it."""
         return self._checks.sent(name) or hash(name) in self._views or self._known.contains(name)

@@ -2,14 +2,14 @@
 
 Order: containers and datasets as they come, processes at the end of the file, when every dataset of the file is known
 (they wait in a temporary file, so memory stays flat). What a record refers to and nobody has published yet is sent
-along as a stub. Every record ends as a closure, as a refusal, or is counted as `repeated` or `adopted`; a record that
-is refused takes nothing with it.
+along as a stub or a placeholder, or is found in the catalogue (endpoints.py). Every record ends as a closure, as a
+refusal, or is counted as `repeated` or `adopted`; a record that is refused takes nothing with it.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, Literal, TypeVar
 
@@ -20,11 +20,13 @@ from shared.atlas.bounds import text
 from shared.atlas.checks import Checks, Made, Repeats, passed
 from shared.atlas.closure import Closure
 from shared.atlas.describing import Descriptions
+from shared.atlas.endpoints import Directory, Endpoints
 from shared.atlas.entities import Entities
 from shared.atlas.file_columns import FileColumns
-from shared.atlas.history import Executed, History
+from shared.atlas.history import History
 from shared.atlas.messages import MAX_BYTES
 from shared.atlas.problems import Problem
+from shared.atlas.processes import Flow, Processes
 from shared.atlas.refusals import masked, refusal
 from shared.atlas.rules import Rules
 from shared.atlas.spool import Spool, Waiting
@@ -64,6 +66,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 class Transform:
     """One file's transform. `run` may be called once.
 
+    directory: who knows what the catalogue has; None where it cannot be asked. flavours: as Endpoints takes them.
+
     records:  how many there were
     repeated: of them, those that say nothing that is not said elsewhere: the same asset again, a statement again or
               one in which nothing flows, a schema where schemas are only a part of names
@@ -79,6 +83,8 @@ class Transform:
         options: Options | None = None,
         columns: FileColumns | None = None,
         schemas: Schemas | None = None,
+        directory: Directory | None = None,
+        flavours: Sequence[Naming] = (),
     ) -> None:
         options = options or Options()
         self._columns = columns if columns is not None else FileColumns()
@@ -91,8 +97,12 @@ class Transform:
         self._checks = Checks(rules, options.max_bytes)
         self._stencils = Stencils(naming, self._entities)
         self._stubs = Stubs(naming, self._entities, self._checks, known)
+        self.endpoints = Endpoints(naming, self._stubs, directory, flavours, self._columns.spelled)
+        self._processes = Processes(self._entities, self._checks, self._stubs, self.endpoints, adopt=self._adopt)
         self._beside: object = None  # what the last dataset refers to; the same object for all beside it
-        self._descriptions = Descriptions(naming, self._entities, self._checks, self._stubs, self._schemas, self._adopt)
+        self._descriptions = Descriptions(
+            naming, self._entities, self._checks, self._stubs, self.endpoints, self._schemas, self._adopt
+        )
         self._history = History()
         self.records = 0
         self.repeated = 0
@@ -114,12 +124,11 @@ class Transform:
                 if self._descriptions.are_many:
                     yield from self._by_others()
             yield from self._by_others()
-            for waiting, read in self._read(spool, _request):
-                yield from self._made(self._at_the_end, waiting.record, waiting.place, waiting, read)
-            self.repeated += self._history.silent
-            for executed, read in self._read(self._history.statements(), lambda e: flows.request(flows.statement(e))):
-                self.repeated += executed.count - 1
-                yield from self._made(self._executed, executed.query, executed.place, executed, read)
+            for flow in self._processes.ahead(self._flows(spool)):
+                if isinstance(flow, Refusal):
+                    yield flow
+                else:
+                    yield from self._made(self._at_the_end, flow.record, flow.place, flow)
 
     def _made(self, make: Callable[..., Made], record: Record, place: int | str, *further: Any) -> Made:
         try:
@@ -253,59 +262,34 @@ class Transform:
 
     # ---- processes
 
-    def _at_the_end(self, record: Process | Deleted, place: int | str, waiting: Waiting, read: Read | None) -> Made:
+    def _flows(self, spool: Spool) -> Iterator[Flow | Refusal]:
+        """The file's own processes, then the statements of its history, with what their SQL says."""
+        for waiting, read in self._read(spool, _request):
+            yield self._flow(waiting, read)
+        self.repeated += self._history.silent
+        for executed, read in self._read(self._history.statements(), lambda e: flows.request(flows.statement(e))):
+            self.repeated += executed.count - 1
+            process = flows.statement(executed)
+            if read is not None:
+                process = flows.with_lineage(process, read)
+            if process.inputs and process.outputs:
+                yield Flow(flows.by_target(process), executed.place, "newer", counted=True)
+            else:  # nothing flows
+                self.repeated += 1
+
+    def _flow(self, waiting: Waiting, read: Read | None) -> Flow | Refusal:
+        record = waiting.record
+        if read is not None and isinstance(record, Process):
+            record = flows.with_lineage(record, read)
+        repeats: Repeats = "newer" if waiting.derived else self._repeats
+        return Flow(record, waiting.place, repeats, counted=not waiting.derived)
+
+    def _at_the_end(self, record: Process | Deleted, place: int | str, flow: Flow) -> Made:
         if isinstance(record, Deleted):
             return self._checks.delete(self._naming.name(record.address), place)
-        if read is not None:
-            record = flows.with_lineage(record, read)
-        made = self._process(record, place, "newer" if waiting.derived else self._repeats)
-        self.repeated += not made and not waiting.derived
+        made = self._processes.make(record, place, flow.repeats)
+        self.repeated += not made and flow.counted
         return made
-
-    def _executed(self, query: Query, place: int | str, executed: Executed, read: Read | None) -> Made:
-        """One process for a statement that was executed again and again; none where nothing flows."""
-        del query
-        process = flows.statement(executed)
-        if read is not None:
-            process = flows.with_lineage(process, read)
-        flowing = process.inputs and process.outputs
-        made = self._process(flows.by_target(process), place, "newer") if flowing else []
-        self.repeated += not made
-        return made
-
-    def _process(self, record: Process, place: int | str, repeats: Repeats) -> Made:
-        edges = record.columns
-        inputs = {a: self._stubs.endpoint(a) for a in (*record.inputs, *(edge.source for edge in edges))}
-        outputs = {a: self._stubs.endpoint(a) for a in (*record.outputs, *(edge.target for edge in edges))}
-        drafts = self._entities.process(
-            record,
-            list(dict.fromkeys(name for _, name in inputs.values())),
-            list(dict.fromkeys(name for _, name in outputs.values())),
-            [
-                (
-                    inputs[e.source][1].qualified_name,
-                    e.source_column,
-                    outputs[e.target][1].qualified_name,
-                    e.target_column,
-                )
-                for e in edges
-            ],
-        )
-        made: Made = []
-        for draft in list(drafts):
-            made += self._checks.create(draft, place, volatile=record.statistics, repeats=repeats)
-        if not made:
-            return made
-        if refused := next((item for item in made if isinstance(item, Refusal)), None):
-            return [refused]
-        stubs: Made = []
-        if not self._adopt:
-            for meant, _ in (*inputs.values(), *outputs.values()):
-                stubs += self._stubs.above(meant, place)
-                stubs += self._stubs.stub(meant, place)
-        if record.parent is not None:
-            stubs += self._stubs.stub(record.parent, place)
-        return stubs + made
 
 
 def _request(waiting: Waiting) -> Request | None:

@@ -18,6 +18,7 @@ from urllib.parse import quote, urlencode
 from shared.delivery.rest import SCOPE, Rest
 from shared.delivery.split import split
 from shared.errors import CatalogRefused
+from shared.naming import Name
 
 if TYPE_CHECKING:
     import requests
@@ -29,6 +30,10 @@ MAX_ENTITIES = 100
 #: bounds of one look-up by name: proxies commonly refuse addresses above 8 KB
 FIND_NAMES, FIND_CHARACTERS = 50, 6000
 _MAX_PAGES = 1000
+#: batches of which nothing was there, asked in halves, after which it is believed that nothing is there
+_FRUITLESS = 40
+#: the most that one answer of search/query holds (rest/api/purview/datamapdataplane/discovery/query)
+SEARCH_PAGE = 1000
 
 
 class Found(NamedTuple):
@@ -41,6 +46,14 @@ class Found(NamedTuple):
     status: str
     collection: str = ""
     updated: int = 0
+
+
+class Hits(NamedTuple):
+    """What a search found. total: how many there are; pages: calls that it took."""
+
+    names: tuple[Name, ...]
+    total: int
+    pages: int
 
 
 class Collection(NamedTuple):
@@ -84,6 +97,9 @@ class Catalog:
             throttled=throttled,
         )
         self.endpoint = self._rest.endpoint
+        self._leaves_out: bool | None = None
+        self._there: tuple[str, str] | None = None
+        self._fruitless = 0
 
     def __repr__(self) -> str:
         return f"Catalog({self.endpoint!r})"
@@ -138,16 +154,35 @@ class Catalog:
     def _find(self, type_name: str, names: Sequence[str], found: dict[str, Found]) -> None:
         entities = self._named(type_name, names, "true")
         if entities is None:
-            # Atlas leaves out names that it does not know; should a service refuse them all for one, ask in halves
-            if len(names) > 1:
-                middle = len(names) // 2
+            if len(names) > 1 and self._in_halves():
+                before, middle = len(found), len(names) // 2
                 self._find(type_name, names[:middle], found)
                 self._find(type_name, names[middle:], found)
+                self._fruitless += len(found) == before
             return
         for name, entity in entities.items():
             status, collection = str(entity.get("status") or "ACTIVE"), str(entity.get("collectionId") or "")
             updated = entity.get("updateTime")
             found[name] = Found(entity["guid"], status, collection, updated if isinstance(updated, int) else 0)
+            self._there = type_name, name
+        if len(entities) < len(set(names)):
+            self._leaves_out = True
+
+    def _in_halves(self) -> bool:
+        """Whether "there is none" may mean that one of several is not there.
+
+        Atlas leaves out what it does not know; a service that refuses all for one would have to be asked in halves.
+        What this one does is seen from an answer, or asked with a name that is there and one that is not.
+        """
+        if self._leaves_out is None and self._there is not None:
+            type_name, name = self._there
+            absent = f"{name}/hookline-asks-for-what-is-not-there"
+            told = self._named(type_name, [name, absent], "true")
+            if told is None or absent not in told:
+                self._leaves_out = told is not None
+        if self._leaves_out is None:
+            return self._fruitless < _FRUITLESS
+        return not self._leaves_out
 
     def entities(self, type_name: str, qualified_names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Those of the names that are there and alive, whole, with what they refer to."""
@@ -193,6 +228,28 @@ class Catalog:
     def delete(self, type_name: str, qualified_name: str) -> bool:
         """Delete one entity; False when there was none."""
         return self._call("DELETE", *_by_name(type_name, qualified_name), missing=True) is not None
+
+    def search(self, wanted: Mapping[str, Any], most: int) -> Hits:
+        """Assets that a filter of search/query finds, up to `most`; where there are more, none but their number.
+
+        Columns are never found, nor is what was deleted; what was just written may be missing for a while.
+        """
+        names: list[Name] = []
+        body: dict[str, Any] = {"keywords": None, "limit": SEARCH_PAGE, "filter": wanted}
+        pages = total = 0
+        while pages < _MAX_PAGES:
+            pages += 1
+            answer = self._object("POST", "/datamap/api/search/query", None, body)
+            listed = answer.get("value") or []
+            total = int(answer.get("@search.count") or len(listed))
+            if total > most:
+                return Hits((), total, pages)
+            names += [Name(str(one.get("entityType")), str(one.get("qualifiedName"))) for one in listed]
+            token = answer.get("continuationToken")
+            if not token or not listed:
+                break
+            body["continuationToken"] = token
+        return Hits(tuple(names), max(total, len(names)), pages)
 
     # -- collections
 

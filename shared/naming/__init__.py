@@ -52,6 +52,7 @@ class Naming:
         overrides: Mapping[str, str] | None = None,
         aliases: Mapping[str, str] | None = None,
     ) -> None:
+        self.types = types
         self._aliases = aliases or {}
         self._systems = Systems(types, overrides or {}, self._aliases)
         self._spelled: dict[tuple[str, str, str, tuple[str, ...]], Spelled] = {}

@@ -13,13 +13,15 @@ Two things never share one (typeName, qualifiedName):
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 
 import msgspec
 
-from shared.naming.level import HASH, Level, Levels, NameRefused
+from shared.naming.level import HASH, Level, Levels, Name, NameRefused
 
 CONTAINER, DATASET, REPORT, PROCESS = "hookline_container", "hookline_dataset", "hookline_report", "hookline_process"
+PLACEHOLDER, PLACEHOLDER_COLUMN = "hookline_placeholder", "hookline_placeholder_column"
 
 #: address types of relations; the platforms' own words for table and view map to these two
 TABLES = frozenset(("table", "foreign_table", "external_table", "partition", "temporary_table", "system_table"))
@@ -50,7 +52,18 @@ CONTAINERS = frozenset(
 )
 # fmt: on
 
+#: bytes of a placeholder's name, so that a column's name fits behind it into Purview's 4 KB
+_PLACEHOLDER_BYTES = 3072
 _TYPE = re.compile(r"[A-Za-z][\w -]{0,63}")
+
+
+def placeholder(name: Name) -> Name:
+    """The name of what stands for an asset that nobody has scanned: made of its type and its qualified name."""
+    whole = f"hookline://placeholder/{name.type_name}/{name.qualified_name}".replace("{", "%7B").replace("}", "%7D")
+    if len(whole.encode("utf-8", "surrogatepass")) > _PLACEHOLDER_BYTES:
+        digest = hashlib.blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        whole = f"hookline://placeholder/{name.type_name}/{digest}"
+    return Name(PLACEHOLDER, whole)
 
 
 def fallback(type: str, *, hangs: bool) -> Level:

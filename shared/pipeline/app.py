@@ -30,8 +30,10 @@ from shared.state.beside import Beside
 from shared.state.circuits import Circuits
 from shared.state.deleted import Deleted
 from shared.state.pending import Pending
+from shared.state.placeholders import Placeholders
 from shared.state.placements import Placements
 from shared.state.receipts import Receipts, notes
+from shared.state.resolved import ResolvedTable
 from shared.state.scans import Scans
 from shared.state.schemas import SchemaTable
 from shared.state.snapshots import Snapshots
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
 
     from shared.delivery.catalog import Catalog
+    from shared.delivery.resolve import Resolver
     from shared.delivery.typedefs import TypedefSync
 
 log = get_logger("pipeline")
@@ -93,6 +96,11 @@ class App:
         """Settings from the file that HOOKLINE_CONFIG names (default: hookline.yaml beside host.json)."""
         path = Path(os.environ.get(CONFIG) or Path(__file__).parents[2] / "hookline.yaml")
         return cls(load(path, os.environ))
+
+    @staticmethod
+    def clock() -> float:
+        """Seconds since 1970."""
+        return now().timestamp()
 
     # ---- clients
 
@@ -247,6 +255,24 @@ class App:
         return Deleted(self.table("deleted"))
 
     @cached_property
+    def resolver(self) -> Resolver:
+        """What the catalogue has for ends of lineage."""
+        from shared.delivery.resolve import Resolver
+
+        return Resolver(
+            self.asking_catalog,
+            lambda: self.pace,
+            ResolvedTable(self.table("resolved"), self.clock),
+            self.catalogue_columns.ask,
+            types=lambda name: name in self.rules.types,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def placeholders(self) -> Placeholders:
+        return Placeholders(self.table("placeholders"))
+
+    @cached_property
     def pending(self) -> Pending:
         return Pending(self.table("pending"))
 
@@ -271,6 +297,11 @@ class App:
             known = Naming(settings.types, settings.names, aliases) if settings else Naming(aliases=aliases)
             self._namings[instance] = known
         return known
+
+    @cached_property
+    def flavours(self) -> tuple[Naming, ...]:
+        """A naming for each choice of types, for assets that somebody has published under those."""
+        return tuple(Naming(types, aliases=self.settings.aliases) for types in ("native", "rdbms", "own"))
 
     def instance(self, name: str) -> Instance:
         """Raises SettingsError, with the reason when the instance is there but disabled."""

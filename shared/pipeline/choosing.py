@@ -7,6 +7,7 @@ from typing import Literal
 
 from shared.atlas.closure import Closure, key
 from shared.naming import Name
+from shared.naming.own import PLACEHOLDER
 from shared.state.pending import Confirmed
 from shared.state.snapshots import Asset, Index
 
@@ -26,6 +27,7 @@ class Choice:
     confirmed: what an interrupted run over the same file has brought into the catalogue
     wanted:    only these (what is missing of a file that is sent once more)
     process:   whether a type is a process
+    turned:    whether the catalogue has made this of an end of lineage, so that the same record may be sent otherwise
     assets:    for the snapshot, in the order of the file; None where there is none
     """
 
@@ -38,6 +40,7 @@ class Choice:
         confirmed: Confirmed | None = None,
         wanted: frozenset[Name] | None = None,
         process: Callable[[str], bool] = lambda _: False,
+        turned: Callable[[Name], bool] = lambda _: False,
         assets: list[Asset] | None = None,
     ) -> None:
         self._index = index
@@ -46,6 +49,7 @@ class Choice:
         self._confirmed = confirmed or Confirmed()
         self._wanted = None if wanted is None else Names(wanted)
         self._process = process
+        self._turned = turned
         self._assets = assets
         self._held: dict[Name, Closure] = {}
         self._fresh: set[Name] = set()
@@ -57,7 +61,14 @@ class Choice:
         """The closure, behind the stubs that it refers to and nobody has sent; or nothing."""
         mark = mark_of(item)
         published = self._index.mark(item.name)
+        if item.name.type_name == PLACEHOLDER and self._mode != "truth":
+            yield from self._placeholder(item)
+            return
         if self._wanted is not None and not self._wanted.hold(item):
+            return
+        if self._mode == "rest" and published not in (None, mark) and self._ends_elsewhere(item):
+            self._note(item, mark, sent=True)
+            yield from self._send(item)
             return
         if self._mode != "news" and published != (None if item.operation == "delete" else mark):
             if self._mode == "truth" or published is not None or item.stub or item.operation == "delete":
@@ -67,7 +78,7 @@ class Choice:
         if self._wanted is not None:
             self.found.update(self._wanted.of(item))
         if self._wanted is not None or self._mode != "news":
-            yield item
+            yield from self._send(item) if self._mode == "rest" else (item,)
             return
         if item.stub:
             if published is None or self._doubted.hold(item):
@@ -84,6 +95,18 @@ class Choice:
         if published is None and item.operation == "create" and len(self._index):
             self._fresh.add(item.name)
         yield from self._send(item)
+
+    def _placeholder(self, item: Closure) -> Iterator[Closure]:
+        """Goes along with whatever refers to it and is sent: it may have been deleted, and no snapshot tells."""
+        if self._wanted is None:
+            self._held[item.name] = item
+        else:
+            self.found.update(self._wanted.of(item))
+            yield item
+
+    def _ends_elsewhere(self, item: Closure) -> bool:
+        """Whether it is a process that differs from what was published because its ends were resolved otherwise."""
+        return self._process(item.name.type_name) and any(self._turned(target.name) for target in item.refers)
 
     def _send(self, item: Closure) -> Iterator[Closure]:
         for target in item.refers:

@@ -9,6 +9,7 @@ import msgspec
 
 from shared.delivery.notifications import Notice, notices
 from shared.pipeline.app import App, log, now, parsed, rfc3339
+from shared.pipeline.resolving import heard as note_heard
 from shared.state import Conflict
 from shared.state.pending import Chunk, Seen, identity
 from shared.state.receipts import Receipt, settled
@@ -22,7 +23,11 @@ _TRIES = 5
 def confirm(app: App, bodies: list[bytes]) -> int:
     """Take in a batch of notifications; returns how many pending assets they confirm. Raises StorageBusy."""
     heard = list(notices(bodies))
-    return mark(app, heard) if heard else 0
+    if not heard:
+        return 0
+    confirmed = mark(app, heard)
+    note_heard(app, heard)
+    return confirmed
 
 
 def mark(app: App, heard: Iterable[Notice]) -> int:

@@ -30,6 +30,7 @@ from shared.pipeline.ground import Known, ground_of
 from shared.pipeline.landing import Part, drop_rejected, open_blob, part_of, put_rejected
 from shared.pipeline.placing import Owned
 from shared.pipeline.reading import Reading, check_not_empty, read
+from shared.pipeline.resolving import directory, flavours
 from shared.records import Refusal
 from shared.state.pending import CHUNK, Belief, Chunk, Confirmed, Expected
 from shared.state.receipts import Receipt
@@ -90,15 +91,16 @@ class File:
                 self.belief = of_scan(app, header.instance, header.scope, header.scan)
             assets: list[Asset] | None = [] if header is not None and ground.mode != "truth" else None
             self.chunk, self.sent, self.deleted = len(confirmed.chunks), confirmed.sent, confirmed.deleted
+            work = self._transform(reading, ground.index)
             choice = Choice(
                 ground.index,
                 mode=ground.mode,
                 doubted=ground.doubted,
                 confirmed=confirmed,
                 process=lambda type_name: app.rules.types.is_a(type_name, "Process"),
+                turned=work.endpoints.turned,
                 assets=assets,
             )
-            work = self._transform(reading, ground.index)
             self._publish(self._closures(work, choice, reading, refused), self._partition_key(reading), refused)
             refused.seek(0)
             if self.reasons:
@@ -143,6 +145,7 @@ class File:
             adopted=work.adopted,
             refused=sum(self.reasons.values()),
             reasons=self.reasons,
+            resolved=work.endpoints.counts,
             unknown=tuple(".".join(table.path) for table in itertools.islice(self.schemas.unknown, SHOWN_UNKNOWN)),
             sent_at=rfc3339(now()),
             confirmed=sum(chunk.count - chunk.missing for _, chunk in seen),
@@ -188,7 +191,7 @@ class File:
     ) -> tuple[Choice, Iterator[Closure]]:
         self._own(reading)
         choice = Choice(index, mode="truth" if truth else "news", wanted=missing)
-        work = self._transform(reading, index)
+        work = self._transform(reading, index, fresh=True)  # what it refers to may have gone
 
         def closures() -> Iterator[Closure]:
             for item in work.run(reading.found):
@@ -229,7 +232,7 @@ class File:
             raise BadInput(f"there is no instance {header.instance!r} any more", where=path, fix=fix)
         return header
 
-    def _transform(self, reading: Reading, index: Index) -> Transform:
+    def _transform(self, reading: Reading, index: Index, *, fresh: bool = False) -> Transform:
         app = self.app
         instance = reading.header.instance if reading.header is not None else ""
         settings: Instance | None = app.settings.instances.get(instance)
@@ -246,6 +249,8 @@ class File:
             ),
             columns=self.columns,
             schemas=self.schemas,
+            directory=directory(app, self.receipt.path, self.receipt.started, instance=instance, fresh=fresh),
+            flavours=flavours(app, naming),
         )
 
     def _closures(

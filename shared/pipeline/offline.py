@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from shared.atlas.closure import Closure
+from shared.atlas.endpoints import Directory, End
 from shared.atlas.file_columns import FileColumns
 from shared.atlas.messages import Message, Packer
 from shared.atlas.rules import Rules
@@ -42,6 +43,7 @@ class FileResult(msgspec.Struct, kw_only=True):
     """What became of one file: records read, closures made, refused; tables whose columns its SQL would need.
 
     repeated, adopted: records that had nothing to say, as `Transform` counts them.
+    ends: ends of lineage that are not in the file.
     """
 
     path: str
@@ -53,6 +55,7 @@ class FileResult(msgspec.Struct, kw_only=True):
     repeated: int = 0
     adopted: int = 0
     unknown: tuple[Address, ...] = ()
+    ends: tuple[End, ...] = ()
 
 
 def closures(
@@ -63,16 +66,19 @@ def closures(
     result: FileResult | None = None,
     opened: Callable[[], BinaryIO] | None = None,
     columns: FileColumns | None = None,
+    directory: Directory | None = None,
+    flavours: Sequence[Naming] = (),
 ) -> Iterator[Closure | Refusal]:
     """The closures and refusals of one file on disk; a file that cannot be used at all is one refusal.
 
-    columns: of the files before it; those of this one are added.
+    columns: of the files before it; those of this one are added. directory, flavours: as `Transform` takes them.
     """
     with ExitStack() as held:
         if columns is None:
             columns = FileColumns()
             held.callback(columns.close)
-        yield from _closures(path, settings, bases, result or FileResult(path=str(path)), opened, columns)
+        told = result or FileResult(path=str(path))
+        yield from _closures(path, settings, bases, told, opened, columns, directory, flavours)
 
 
 def _closures(
@@ -82,6 +88,8 @@ def _closures(
     result: FileResult,
     opened: Callable[[], BinaryIO] | None,
     columns: FileColumns,
+    directory: Directory | None,
+    flavours: Sequence[Naming],
 ) -> Iterator[Closure | Refusal]:
     schemas = Schemas([columns])
     limits = settings.limits if settings is not None else Limits()
@@ -109,6 +117,8 @@ def _closures(
             ),
             columns=columns,
             schemas=schemas,
+            directory=directory,
+            flavours=flavours,
         )
         assets = 0
         try:
@@ -121,7 +131,7 @@ def _closures(
         finally:
             result.records, result.assets = work.records, assets
             result.repeated, result.adopted = work.repeated, work.adopted
-            result.unknown = tuple(schemas.unknown)
+            result.unknown, result.ends = tuple(schemas.unknown), tuple(work.endpoints.foreign)
         if not result.records and not result.refused:
             check_not_empty(reading)
     except BadInput as error:

@@ -12,19 +12,22 @@ from shared.errors import CatalogBusy, CatalogRefused, HooklineError
 from shared.naming import Name
 from shared.pipeline.app import App
 from shared.pipeline.arrival import missing
-from shared.pipeline.offline import closures, extract_to
+from shared.pipeline.offline import FileResult, closures, extract_to
+from shared.pipeline.planned_ends import Asking, PlannedEnd
+from shared.pipeline.resolving import flavours
 from shared.records import Refusal
 from shared.state.snapshots import Index
 
 
 class Plan(msgspec.Struct, kw_only=True):
-    """Names by what would happen to them; `compared_with` says against what."""
+    """Names by what would happen to them; `compared_with` says against what. ends: of a file's lineage."""
 
     create: list[Name] = []
     change: list[Name] = []
     delete: list[Name] = []
     unchanged: int = 0
     refused: list[Refusal] = []
+    ends: list[PlannedEnd] = []
     compared_with: str = "nothing"
 
 
@@ -33,13 +36,18 @@ def plan_file(path: Path, app: App | None) -> Plan:
     plan = Plan()
     made: dict[Name, Closure] = {}
     settings, bases = (app.settings, app.bases) if app is not None else (None, None)
-    for item in closures(path, settings=settings, bases=bases):
+    asking = Asking(app) if app is not None and app.settings.purview.base_url else None
+    result = FileResult(path=str(path))
+    mine = flavours(app, app.naming()) if app is not None else []
+    for item in closures(path, settings=settings, bases=bases, result=result, directory=asking, flavours=mine):
         if isinstance(item, Refusal):
             plan.refused.append(item)
         elif item.operation == "delete":
             plan.delete.append(item.name)
         else:
             made[item.name] = item
+    if asking is not None:
+        plan.ends = asking.planned(result.ends)
     absent = set(made)
     if app is not None and app.catalog is not None:
         try:

@@ -21,6 +21,7 @@ from shared.pipeline.beside import changed
 from shared.pipeline.finish import finish_if_done
 from shared.pipeline.landing import plain, put_rejected, version
 from shared.pipeline.placing import place
+from shared.pipeline.reconciling import reconcile
 from shared.pipeline.replaying import Replay
 from shared.pipeline.transformation import MAX_ATTEMPTS
 from shared.pipeline.trimming import trim_daily
@@ -43,7 +44,7 @@ def sweep(app: App) -> list[str]:
     if not shut:
         _finish(app)
     answers = Answers(app)
-    looks = itertools.chain(answers.look(), _unseen(app, answers.paths), _early(app), _beside(app))
+    looks = itertools.chain(answers.look(), _unseen(app, answers.paths), _early(app), _beside(app), reconcile(app))
     if shut:  # what was sent before may have arrived all the same
         deque(answers.look(), maxlen=0)
     found = list(itertools.islice(looks, 0 if shut else MAX_REPLAYS if trouble is None else 1))

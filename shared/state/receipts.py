@@ -36,6 +36,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     deleted by a later scan before they were seen. instance, scan, part: of an extracted file. attempts: those that did
     not end because something else was busy. belief: how answers about it are believed (state/pending.py). resent: what
     was missing was sent once more; by_rest: and then over REST.
+    resolved: ends of lineage that are neither in the file nor published by us, by what they were taken for (`exact`,
+    `spelling`, `resource_set`, `placeholder`, `stub`); `ambiguous`: of them, those that several assets could be.
     """
 
     path: str
@@ -59,6 +61,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     confirmed: int = 0
     overtaken: int = 0
     reasons: dict[str, int] = {}
+    resolved: dict[str, int] = {}
     unknown: tuple[str, ...] = ()
     attempts: int = 0
     belief: Belief = "usual"

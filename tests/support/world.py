@@ -354,6 +354,7 @@ class World:
         self.daily = f"0 0 {(dt.datetime.now(dt.UTC).hour + 12) % 24} * * *"
         self.limits: dict[str, Any] = {}
         self.receipts: dict[str, Any] = {}
+        self.aliases: dict[str, str] = {}
         self.secrets: dict[str, Any] = {"key_vault": ADDRESS}
         self.vault = Vault()
         self.environ = {"HooklineStorage": azurite.connection_string}
@@ -395,12 +396,17 @@ class World:
             self._app = self.new_app()
         return self._app
 
+    def restart(self) -> None:
+        """The next worker has other settings, and remembers nothing."""
+        self._app = None
+
     def new_app(self) -> App:
         """Another worker process."""
         path = self.folder / "hookline.yaml"
         said = {
             "purview": self.purview,
             "instances": self.instances,
+            "aliases": self.aliases,
             "limits": self.limits,
             "receipts": self.receipts,
             "secrets": self.secrets,

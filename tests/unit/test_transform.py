@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -501,3 +501,24 @@ def test_the_order_of_edges_and_ends_is_the_records() -> None:
     attributes = Result([process]).body("hookline://sqlite/h/j#job")["attributes"]
     assert [e["uniqueAttributes"]["qualifiedName"][-1] for e in attributes["inputs"]] == ["b", "a"]
     assert [m["DatasetMapping"]["Source"][-1] for m in json.loads(attributes["columnMapping"])] == ["a", "b"]
+
+
+def test_what_the_file_spells_otherwise_is_still_its_own() -> None:
+    """SQL Server's names are the same in any case; a second table and a second schema would be made up."""
+    server = Address("mssql", "erp.internal", (), "server")
+    columns = (Column(name="id", type="int"),)
+    records: list[Record] = [
+        Dataset(address=server.at("ERP", "dbo", "orders"), columns=columns),
+        Dataset(address=server.at("ERP", "dbo", "v", type="view"), sql="select Id from DBO.ORDERS", dialect="tsql"),
+    ]
+
+    def names(spelled: Callable[[Address], Address] | None) -> set[str]:
+        made = Transform(Naming(), RULES, known=Published(()))
+        if spelled is not None:
+            made.endpoints._spelled = spelled
+        found = made.run(Found(record, place) for place, record in enumerate(records))
+        return {c.name.qualified_name.rpartition("MSSQLSERVER/")[2] for c in found if isinstance(c, Closure)}
+
+    assert {"ERP/dbo/orders", "ERP/dbo/v"} <= names(None)
+    assert "ERP/DBO/ORDERS" not in names(None)
+    assert "ERP/DBO/ORDERS" in names(lambda address: address)  # the mechanism switched off

@@ -191,7 +191,7 @@ def test_what_has_grown_is_extended(server: RestServer, account: Account, sync: 
     assert methods(server) == ["GET", "GET", "PUT"]
     process = account.typedefs["entityDefs"]["hookline_process"]
     assert {"columnMapping", "lastRunState", "theirs"} <= {a["name"] for a in process["attributeDefs"]}
-    assert process["options"] == {"purviewEntityExtDef": "{}"} and process["typeVersion"] == "1.0"
+    assert process["options"] == {"purviewEntityExtDef": "{}"} and process["typeVersion"] == "1.1"
     assert account.typedefs["entityDefs"]["hookline_column"]["options"] == {"schemaAttributes": '["data_type"]'}
     assert sync.push() == ([], [])
 

@@ -105,7 +105,8 @@ def test_own_types_read_the_same_from_both_views() -> None:
 def test_own_types_may_only_grow_so_nothing_is_required() -> None:
     typedefs = own_typedefs()
     assert {d["name"] for d in typedefs["entityDefs"]} == {
-        PREFIX + name for name in ("container", "dataset", "column", "report", "process", "placeholder")
+        PREFIX + name
+        for name in ("container", "dataset", "column", "report", "process", "placeholder", "placeholder_column")
     }
     for definition in (*typedefs["entityDefs"], *typedefs["relationshipDefs"]):
         assert definition["name"].startswith(PREFIX)
@@ -127,7 +128,7 @@ def test_relationships_have_one_container_and_known_ends(types: TypeRegistry) ->
         assert (first["cardinality"], second["cardinality"]) == ("SET", "SINGLE")
         assert first["type"] in types and second["type"] in types
     compositions = [r.child_type for r in RELATIONSHIPS if r.category == "COMPOSITION"]
-    assert compositions == ["hookline_column"]
+    assert compositions == ["hookline_column", "hookline_placeholder_column"]
 
 
 def test_own_supertypes(types: TypeRegistry) -> None:
