@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: five tries have to outlast the lease of a worker that was killed, as with the 30 s of host.json and a lease of 60 s
 TRY_AGAIN = "00:00:05"
 LEASE_SECONDS = 15
+#: entities a second that the catalogue is asked for, as of a large account; with 20 the end of a play takes minutes
+OPERATIONS = 500
 #: differences that are shown
 SHOWN = 20
 
@@ -105,7 +107,7 @@ def chaos(kills: int, seed: int, files: int, drop: float, workers: int, report: 
         estate = Estate(folder, seed, files)
         config = folder / "chaos.json"  # JSON is YAML
         config.write_bytes(msgspec.json.encode({"instances": estate.settings()}))
-        waits = {**WAITS, "lease_seconds": LEASE_SECONDS}
+        waits = {**WAITS, "lease_seconds": LEASE_SECONDS, "operations_per_second": OPERATIONS}
         with Stack(
             folder, config, waits=waits, try_again=TRY_AGAIN, workers=workers, host="chaos.host", progress=step
         ) as stack:
