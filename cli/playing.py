@@ -123,8 +123,12 @@ class Play:
             app.landing.upload_blob(change.path, change.body, overwrite=True)
             self._uploaded[change.path] = time.time()
         elif change.path:
+            try:
+                replays = named(app, [change.path])
+            except UsageError:
+                return  # it is at work: a person is told so, and leaves it
             self.replays += 1
-            for replay in named(app, [change.path]):
+            for replay in replays:
                 app.azure.send("replays", msgspec.json.encode(replay).decode())
         else:
             self._scan(change.instance)
