@@ -18,6 +18,7 @@ from shared.pipeline import login
 from shared.pipeline.app import App
 from shared.pipeline.overview import left_alone
 from shared.state.circuits import Kind
+from shared.settings import redact
 
 
 @click.command(short_help="Is everything right, and does everything answer?")
@@ -30,11 +31,11 @@ def check(config: Path | None, instance: str | None) -> None:
     failed = 0
     for line in checks(app, instance):
         mark = "[green]ok  [/green]" if line.ok else "[red]FAIL[/red]"
-        out.print(f"{mark} {escape(line.name)}" + (f": {escape(line.detail)}" if line.detail else ""))
+        out.print(f"{mark} {escape(line.name)}" + (f": {escape(redact(line.detail))}" if line.detail else ""))
         if not line.ok:
             failed += 1
             if line.fix:
-                out.print(f"     [bold]fix:[/bold] {escape(line.fix)}")
+                out.print(f"     [bold]fix:[/bold] {escape(redact(line.fix))}")
     sys.exit(1 if failed else 0)
 
 

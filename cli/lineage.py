@@ -13,6 +13,7 @@ from rich.markup import escape
 from cli.context import files_there
 from cli.output import err, out, plural
 from shared.errors import BadInput
+from shared.settings.redact_sql import redact_code
 
 Schemas = dict[str, dict[str, str]]
 MAX_BYTES = 8 * 1024 * 1024
@@ -45,7 +46,7 @@ def lineage(
         if text is None:
             raise BadInput("the file is binary, not a script", where=str(path), fix="give a text file")
         result = analyze(
-            text,
+            redact_code(text),
             dialect=dialect,
             default_database=database or None,
             default_schema=default_schema or None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
@@ -13,6 +14,7 @@ import click
 
 from cli.output import complain
 from shared.errors import HooklineError, UsageError
+from shared.settings.redact import redact
 
 #: command -> module that defines it (a click command of the same name); loaded when it is called
 COMMANDS = {
@@ -117,7 +119,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(error.exit_code)
     except OSError as error:
         if error.filename is None:
-            raise
+            _report()
         complain(UsageError(error.strerror or str(error), where=str(error.filename), fix="check path and permissions"))
         sys.exit(2)
+    except Exception:  # noqa: BLE001 - whatever it is, its traceback is not to show a credential
+        _report()
     sys.exit(0)
+
+
+def _report() -> NoReturn:
+    """A fault of ours, or of a driver, whose texts may quote a connection string."""
+    sys.stderr.write(redact(traceback.format_exc()))
+    complain(HooklineError("this ought not to happen", fix="please report it, with the lines above"))
+    sys.exit(1)

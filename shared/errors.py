@@ -26,7 +26,8 @@
 | one record of a file is wrong                     | nothing: yield a `records.Refusal` |
 | 408, 409, 412, 429, 5xx, server-busy, time-out    | Transient         |
 
-A message never holds a secret: build it from names and places, not from settings.
+A message never holds a secret: build it from names and places, not from settings. What others say in it (a driver that
+quotes its connection string) is masked when the error is made, because it goes on into states, receipts and answers.
 """
 
 from __future__ import annotations
@@ -38,10 +39,13 @@ class HooklineError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        from shared.settings.redact import redact
+
+        what = redact(what)
         super().__init__(what)
         self.what = what
-        self.where = where
-        self.fix = fix
+        self.where = redact(where)
+        self.fix = redact(fix)
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""

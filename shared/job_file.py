@@ -19,13 +19,14 @@ import hashlib
 import io
 import zlib
 from collections.abc import Iterator
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, cast
 
 import msgspec
 
 from shared.errors import BadInput
 from shared.records import Address, Found, Record, Refusal
 from shared.settings.redact import redact
+from shared.settings.redact_sql import redact_code
 
 FORMAT = "records/1"
 #: a part is closed at the first Cursor after either bound, so that one transform call is bounded
@@ -85,6 +86,8 @@ class Footer(
     watermark: str = ""
 
 
+#: how each text of a record is masked; SQL so that its lineage stays the same
+_TEXTS = {"sql": redact_code, "definitions": redact_code, "description": redact, "url": redact}
 _encode = msgspec.json.Encoder().encode
 _line_decoder = msgspec.json.Decoder(Header | Record | Footer)
 _decode_line = _line_decoder.decode
@@ -109,7 +112,7 @@ class JobFileWriter:
         return self.count >= PART_RECORDS or self.bytes >= PART_BYTES
 
     def write(self, record: Record) -> None:
-        line = _encode(record) + b"\n"
+        line = _encode(_masked(record)) + b"\n"
         self._digest.update(line)
         self._gzip.write(line)
         self.count += 1
@@ -131,6 +134,20 @@ class JobFileWriter:
     def drop(self) -> None:
         """Leave the part unfinished; before `stream` is closed."""
         self._gzip.close()
+
+
+def _masked(record: Record) -> Record:
+    """The record without the credentials that people have left in its texts: SQL, descriptions, properties."""
+    changed: dict[str, object] = {}
+    for name, mask in _TEXTS.items():
+        text = getattr(record, name, "")
+        if text and (masked := mask(text)) != text:
+            changed[name] = masked
+    properties: dict[str, str] = getattr(record, "properties", {})
+    for key, text in properties.items():
+        if (masked := redact(text)) != text:
+            changed["properties"] = {**cast("dict[str, str]", changed.get("properties", properties)), key: masked}
+    return msgspec.structs.replace(record, **changed) if changed else record
 
 
 def is_gzip(head: bytes) -> bool:

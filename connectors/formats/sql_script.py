@@ -24,6 +24,7 @@ from connectors.formats.sql_text import (
 from shared.errors import BadInput
 from shared.lineage.dialects import canonical
 from shared.records import Address, Found, Refusal
+from shared.settings.redact_sql import redact_code
 
 MAX_BYTES = 8 * 1024 * 1024
 _DIALECTS = {platform: dialect for dialect, platform in reversed(PLATFORMS.items())}
@@ -55,7 +56,7 @@ class SqlScript(Format):
             reason = "the file is empty" if not data.strip() else "the file is binary, not a script"
             yield Refusal(place="the whole file", rule="sql_script", reason=reason, fix="upload the script as text")
             return
-        script = _script(text, context)
+        script = _script(redact_code(text), context)
         yield from processes(script, context.schemas.read_one(request(script)))
 
 

@@ -10,6 +10,7 @@ from shared.atlas.history import Executed
 from shared.lineage import ColumnLineage
 from shared.lineage.known import Read, Request, unknown_text
 from shared.records import Address, ColumnEdge, Dataset, Process, Report
+from shared.settings.redact_sql import redact_code
 
 #: of what was not understood of a text, shown on its process
 _PROBLEMS = 3
@@ -66,6 +67,7 @@ def request(record: Process, *, derived: bool = False) -> Request | None:
         return None
     sql = f"{record.definitions}\n{record.sql}" if record.definitions else record.sql
     told = {mention.path: mention.columns for mention in record.mentions if mention.columns}
+    sql = redact_code(sql)  # a table may be named by a URL, a column by an expression
     return Request(sql, record.dialect, _address_of(record), record.default_database, record.default_schema, told)
 
 

@@ -10,6 +10,8 @@ import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from shared.pipeline.guard import guarded
+
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient
 
@@ -24,6 +26,7 @@ def worker() -> App:
     return App.from_environment()
 
 
+@guarded
 def schedule() -> list[str]:
     """Messages for the queue `scans`: everything that is due."""
     from shared.pipeline.scheduling import schedule
@@ -31,6 +34,7 @@ def schedule() -> list[str]:
     return schedule(worker())
 
 
+@guarded
 def extract(body: str) -> list[str]:
     """Run one message of the queue `scans`; returns the message with which the scan goes on, if it has to."""
     from shared.pipeline.extraction import extract
@@ -38,6 +42,7 @@ def extract(body: str) -> list[str]:
     return extract(worker(), body)
 
 
+@guarded
 def transform(blob: BlobClient) -> None:
     """Transform one landed file."""
     from shared.pipeline.transformation import transform
@@ -45,6 +50,7 @@ def transform(blob: BlobClient) -> None:
     transform(worker(), blob)
 
 
+@guarded
 def replay(body: str) -> None:
     """Run one message of the queue `replays`."""
     from shared.pipeline.replaying import replay
@@ -52,6 +58,7 @@ def replay(body: str) -> None:
     replay(worker(), body)
 
 
+@guarded
 def confirm(bodies: list[bytes]) -> None:
     """Take in notifications of the catalogue."""
     from shared.pipeline.confirmation import confirm
@@ -59,6 +66,7 @@ def confirm(bodies: list[bytes]) -> None:
     confirm(worker(), bodies)
 
 
+@guarded
 def sweep() -> list[str]:
     """Messages for the queue `replays`: what fell by the wayside."""
     from shared.pipeline.sweeping import sweep
@@ -66,6 +74,7 @@ def sweep() -> list[str]:
     return sweep(worker())
 
 
+@guarded
 def health() -> tuple[int, bytes]:
     """HTTP status and JSON."""
     from shared.pipeline.http import health
@@ -73,6 +82,7 @@ def health() -> tuple[int, bytes]:
     return health(worker())
 
 
+@guarded
 def status(query: Mapping[str, str], accept: str) -> tuple[int, bytes, dict[str, str]]:
     """HTTP status, a page or JSON, and headers."""
     from shared.pipeline.http import status
@@ -80,6 +90,7 @@ def status(query: Mapping[str, str], accept: str) -> tuple[int, bytes, dict[str,
     return status(worker(), query, accept)
 
 
+@guarded
 def scan(instance: str, full: bool) -> tuple[int, bytes, list[str]]:
     """HTTP status, JSON, and messages for the queue `scans`."""
     from shared.pipeline.http import scan
@@ -87,6 +98,7 @@ def scan(instance: str, full: bool) -> tuple[int, bytes, list[str]]:
     return scan(worker(), instance, full=full)
 
 
+@guarded
 def lineage(body: bytes, content_type: str) -> tuple[int, bytes]:  # noqa: ARG001 - producers differ in what they say
     """HTTP status and JSON; the event lies in landing."""
     from shared.pipeline.http import lineage

@@ -334,5 +334,7 @@ class App:
                     bases[name] = self.source(name).base()
                 except HooklineError as error:
                     log.warning("instance %s has no address: %s", name, error)
+                except Exception:
+                    log.exception("instance %s has no address: the connector failed", name)
             self._bases = (time.monotonic() + _BASES_SECONDS, bases)
         return self._bases[1]

@@ -21,6 +21,7 @@ from shared.pipeline.refusals import Wanted as Refusals
 from shared.pipeline.scheduling import request
 from shared.pipeline.story import Story, story
 from shared.pipeline.why import Why, why
+from shared.settings.redact_json import redact_json
 
 #: an OpenLineage event is a few kilobytes; the largest seen with wide schemas were below 2 MB
 MAX_EVENT_BYTES = 8 * 1024 * 1024
@@ -119,6 +120,8 @@ def scan(app: App, instance: str, *, full: bool) -> tuple[int, bytes, list[str]]
 def lineage(app: App, body: bytes) -> tuple[int, bytes]:
     """Land an OpenLineage event (or an array of them) as a job file: 201 and where it lies. The rest is transform's.
 
+    Producers put their whole environment into facets; what looks like a credential there does not reach storage.
+
     Only what cannot be a job file at all is refused: producers never wait for the transform.
     """
     if is_gzip(body):  # the openlineage-python client compresses when it is told to
@@ -132,13 +135,14 @@ def lineage(app: App, body: bytes) -> tuple[int, bytes]:
         return 413, _error(HooklineError("the event is too large", fix=f"at most {MAX_EVENT_BYTES:,} bytes"))
     try:
         event = msgspec.json.decode(body)
+        masked = redact_json(event)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return 400, _error(HooklineError(f"the body is not JSON: {error}", fix="send one OpenLineage event"))
     if not isinstance(event, (dict, list)):
         return 400, _error(HooklineError("the body is no OpenLineage event", fix="send a JSON object"))
     path = f"{EVENTS}{now():%Y/%m/%d/%H%M%S%f}-{secrets.token_hex(4)}.json"
     try:
-        put_landing_bytes(app, path, body)
+        put_landing_bytes(app, path, body if masked == event else msgspec.json.encode(masked))
     except Transient as error:
         return 503, _error(error)
     return 201, _encode({"landed": path})

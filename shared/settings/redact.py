@@ -21,10 +21,16 @@ _NAMES = (
 _QUOTED = r"'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\""
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # scheme://user:password@host; outside http a password may well contain a slash
-    (re.compile(r"(?i)((?<![a-z])(?!https?:)[a-z][a-z0-9+.-]{0,30}://[^\s:/@'\"]*:)[^\s'\"]+@"), rf"\1{MASK}@"),
-    (re.compile(r"(?i)(https?://[^\s:/@'\"]*:)[^\s/'\"]+@"), rf"\1{MASK}@"),
+    (
+        re.compile(r"(?i)((?<![a-z])(?!https?:)[a-z][a-z0-9+.-]{0,30}://[^\s:/@'\"]{0,200}:)[^\s'\"]{1,500}@"),
+        rf"\1{MASK}@",
+    ),
+    (re.compile(r"(?i)(https?://[^\s:/@'\"]{0,200}:)[^\s/'\"]{1,500}@"), rf"\1{MASK}@"),
     # password=..., AccountKey=...; in `a=b;c=d` the value goes up to the semicolon and may hold spaces
-    (re.compile(rf"(?i)({_NAMES}\s*=\s*)(?:{_QUOTED}|{{[^}}\n]*}}|[^;&\n]{{1,500}}(?=;)|[^\s;&]+)"), rf"\1{MASK}"),
+    (
+        re.compile(rf"(?i)({_NAMES}\s*=\s*)(?:{_QUOTED}|{{[^}}\n]{{0,500}}}}|[^;&\n]{{1,500}}(?=;)|[^\s;&]+)"),
+        rf"\1{MASK}",
+    ),
     # "password": "..." as JSON or as a Python dict shows it
     (re.compile(rf"(?i)(['\"][\w.-]{{0,40}}{_NAMES}['\"]\s*:\s*[bur]?)(?:{_QUOTED})"), rf'\1"{MASK}"'),
     # ALTER USER x IDENTIFIED BY ..., WITH PASSWORD '...'
@@ -36,7 +42,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1{MASK}",
     ),
     (re.compile(r"(?i)(\bbearer\s+)[a-z0-9._~+/=-]{20,}"), rf"\1{MASK}"),
-    (re.compile(r"\beyJ[\w-]{10,}\.[\w-]{4,}\.[\w-]*"), MASK),
+    (re.compile(r"\beyJ[\w-]{10,4000}\.[\w-]{4,8000}\.[\w-]*"), MASK),
     (re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----[\s\S]*?(?:-----END \1-----|\Z)"), MASK),
 )
 
