@@ -220,7 +220,7 @@ NASTY = (
 
 @pytest.mark.parametrize("text", NASTY)
 def test_no_text_keeps_a_rule_busy(text: str) -> None:
-    size = 150_000
+    size = 40_000
     for whole in (
         text * (size // len(text)),
         "password = " + text * (size // len(text)),
@@ -230,7 +230,7 @@ def test_no_text_keeps_a_rule_busy(text: str) -> None:
         for masking in (redact, redact_sql, redact_code):
             started = time.process_time()
             masking(whole)
-            assert time.process_time() - started < 3.0, (masking.__name__, text)
+            assert time.process_time() - started < 1.0, (masking.__name__, text)
 
 
 # ---- SQL that is read afterwards
