@@ -17,8 +17,8 @@ from shared.errors import HooklineError, UsageError
 from shared.pipeline import login
 from shared.pipeline.app import App
 from shared.pipeline.overview import left_alone
-from shared.state.circuits import Kind
 from shared.settings import redact
+from shared.state.circuits import Kind
 
 
 @click.command(short_help="Is everything right, and does everything answer?")

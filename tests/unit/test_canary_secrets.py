@@ -300,7 +300,9 @@ def command(watch: Watch, monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
 def look_everywhere(watch: Watch, monkeypatch: pytest.MonkeyPatch, *instances: str) -> None:
     """Everything that a person or a monitor can ask for."""
     app = watch.world.app
-    watch.note("GET status", http.status(app)[1])
+    for query in ({}, {"rejected": ""}, *({"of": name} for name in instances)):
+        for accept in ("application/json", "text/html"):
+            watch.note(f"GET status {query} {accept}", http.status(app, query, accept)[1])
     watch.note("GET health", http.health(app)[1])
     watch.note(
         "repr of the settings", (app.settings, app.settings.instances, app.settings.disabled, app.environ.keys())
