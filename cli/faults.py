@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def faults(
     from local.faults.stack import FaultyStack
     from local.running import claim
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that PostgreSQL is taken down with us
     folder = LOCAL / "faults"
     with claim(folder), remote_database() as (remote, password):
         shutil.rmtree(folder, ignore_errors=True)
