@@ -275,6 +275,8 @@ def _delete(
         for _, new in pairs() if names else ():  # a name may stand for a column before and an asset now
             if new is not None and not new.deleted and not new.stub:
                 names.pop(new.name, None)
+                for child in new.children:
+                    names.pop(Name(new.child_type, child), None)
     if names:
         publish_deletions(app, scan, list(names), beat)
         return len(names)
