@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import random
+import re
 import time
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -232,7 +233,8 @@ class Shouting(Toy):
     def one(self, line: bytes, number: int) -> Found | Refusal:
         found = super().one(line, number)
         if isinstance(found, Refusal):
-            raise BadInput(f"what is {line!r}", fix="write a thing")
+            words = re.findall(r"[\w-]+", line.decode("utf-8", "replace"))  # as an error would not know to mask it
+            raise BadInput(f"what is {' '.join(words)}", fix="write a thing")
         return found
 
 
