@@ -19,7 +19,7 @@ import hashlib
 import io
 import zlib
 from collections.abc import Iterator
-from typing import IO, BinaryIO, cast
+from typing import IO, BinaryIO, NamedTuple, cast
 
 import msgspec
 
@@ -76,6 +76,8 @@ class Footer(
 
     last: no part follows; parts: how many there are then. complete: the scan saw everything its scope holds, so what
     is missing from it is gone. watermark: where the next incremental scan starts.
+    position: where the source goes on behind this part; records, assets, refused: what the scan counts in it. With
+    these a scan goes on behind a part whose worker died before it could note that the part had landed.
     """
 
     count: int
@@ -84,6 +86,20 @@ class Footer(
     parts: int = 0
     complete: bool = False
     watermark: str = ""
+    position: str = ""
+    records: int = 0
+    assets: int = 0
+    refused: int = 0
+
+
+class Progress(NamedTuple):
+    """What a footer says of a part beyond its lines; see Footer."""
+
+    watermark: str = ""
+    position: str = ""
+    records: int = 0
+    assets: int = 0
+    refused: int = 0
 
 
 #: how each text of a record is masked; SQL so that its lineage stays the same
@@ -118,14 +134,16 @@ class JobFileWriter:
         self.count += 1
         self.bytes += len(line)
 
-    def close(self, *, last: bool = False, parts: int = 0, complete: bool = False, watermark: str = "") -> Footer:
+    def close(
+        self, *, last: bool = False, parts: int = 0, complete: bool = False, progress: Progress | None = None
+    ) -> Footer:
         footer = Footer(
             count=self.count,
             digest=self._digest.hexdigest(),
             last=last,
             parts=parts,
             complete=complete,
-            watermark=watermark,
+            **(progress or Progress())._asdict(),
         )
         self._gzip.write(_encode(footer) + b"\n")
         self._gzip.close()

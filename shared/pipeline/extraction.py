@@ -1,8 +1,8 @@
 """The queue's work: one scope of one instance -> job files in landing, then the watermark.
 
 A scan is made of parts. A part is durable before the scan's row says so, and the row is what a scan goes on from: after
-the function's time limit in a new queue message, after a crash when the message comes back. Killed anywhere, the worst
-that happens is that a part is written again under the same name, and then that version of it is what counts.
+the function's time limit in a new queue message, after a crash when the message comes back. A part is written once: one
+that landed before its worker died is taken over as its footer tells, because what stands in it may have been sent.
 
 A scan at work is not disturbed: a request for another one is dropped until it is over, all its files are through, or
 nobody has touched it for an hour.
@@ -18,12 +18,12 @@ import msgspec
 
 from connectors.source import Source
 from shared.errors import BadInput, HooklineError, SourceUnreachable, StorageBusy, Superseded, Transient
-from shared.job_file import FORMAT, Header
+from shared.job_file import FORMAT, Footer, Header, Progress, verify
 from shared.pipeline.app import App, log, now, parsed, rfc3339
 from shared.pipeline.beat import Beat
 from shared.pipeline.finish import close_broken, finish_if_done
 from shared.pipeline.held import selection_of
-from shared.pipeline.landing import part_path, put_landing, put_rejected
+from shared.pipeline.landing import drop_landing, open_blob, part_path, put_part, put_rejected, version
 from shared.pipeline.login import logged_in
 from shared.pipeline.parts import PartWriter
 from shared.pipeline.scheduling import STOPPED_AFTER, ScanRequest, configured, unanswered, wait_for_source
@@ -188,6 +188,8 @@ class _Stretch:
         self.records, self.assets, self.refusals = 0, 0, []
         app.naming(self.scan.instance)  # names that cannot be made are said now, not file by file
         self._save(state="running", problem="", error="", fix="")
+        if self._take_over():
+            return []
         scan = self.scan
         header = Header(
             format=FORMAT,
@@ -222,19 +224,55 @@ class _Stretch:
                 watermark = item.watermark or watermark
                 late = time.monotonic() > deadline and item.position != self.scan.position
                 if parts.full or late:
-                    parts.next()
-                    self._part_done(parts.part, position=item.position, watermark=watermark)
+                    progress = self._progress(watermark, item.position)
+                    parts.next(progress)
+                    self._part_done(parts.part, progress)
                 if late:
                     log.info("instance=%s scope=%s goes on after part %d", scan.instance, scan.scope, parts.part)
                     return [msgspec.json.encode(self.message).decode()]
-        refused = self.scan.refused + len(self.refusals)
-        complete = not refused and not (scan.since and source.incremental())
-        parts.end(complete=complete, watermark=watermark)
-        # What could not be read is read again next time: the watermark stays before it.
-        moved = watermark if not refused else self.row.watermark
-        self.row = msgspec.structs.replace(self.row, watermark=moved)
-        self._part_done(parts.part, position="", watermark=watermark, state="extracted", complete=complete)
+        complete = not (self.scan.refused + len(self.refusals)) and not (scan.since and source.incremental())
+        progress = self._progress(watermark)
+        parts.end(complete=complete, progress=progress)
+        self._end(parts.part, progress, complete=complete)
         return []
+
+    def _progress(self, watermark: str, position: str = "") -> Progress:
+        """What is true once the part at hand has landed; what the source could not read is written down before it."""
+        if self.refusals:
+            lines: Iterator[bytes] = (msgspec.json.encode(refusal) + b"\n" for refusal in self.refusals)
+            put_rejected(self.app, self._refused(), lines)
+        return Progress(watermark, position, self.records, self.assets, len(self.refusals))
+
+    def _refused(self) -> str:
+        """Beside what rules refuse later."""
+        return f"{self.scan.instance}/{self.scan.id}/extract-{self.scan.parts:05d}"
+
+    def _take_over(self) -> bool:
+        """Note parts that landed before their worker died. Whether the last one was among them."""
+        while (footer := self._landed()) is not None:
+            scan = self.scan
+            log.warning("instance=%s scan=%s: part %d had landed already", scan.instance, scan.id, scan.parts)
+            progress = Progress(footer.watermark, footer.position, footer.records, footer.assets, footer.refused)
+            if footer.last:
+                self._end(footer.parts, progress, complete=footer.complete)
+                return True
+            self._part_done(scan.parts + 1, progress)
+        return False
+
+    def _landed(self) -> Footer | None:
+        """The footer of the part at hand, if it lies in landing. One that is damaged is removed, and read again."""
+        path = part_path(self.scan.instance, self.scan.id, self.scan.parts)
+        blob = self.app.landing.get_blob_client(path)
+        there = version(blob)
+        if there is None:
+            return None
+        try:
+            with open_blob(blob, there.etag) as stream:
+                return verify(stream, path)[1]
+        except BadInput as error:
+            log.warning("path=%s is damaged and read again: %s", path, error)
+            drop_landing(self.app, path)
+            return None
 
     def _count(self, record: object) -> None:
         if not isinstance(record, Container):
@@ -245,25 +283,30 @@ class _Stretch:
 
     def _write(self, file: IO[bytes], part: int) -> None:
         self.beat(now=True)
-        put_landing(self.app, part_path(self.scan.instance, self.scan.id, part), file)
+        put_part(self.app, part_path(self.scan.instance, self.scan.id, part), file)
 
-    def _part_done(self, parts: int, **changes: object) -> None:
-        """A part is durable; what the source could not read lies beside what rules refuse later."""
+    def _part_done(self, parts: int, progress: Progress, **changes: object) -> None:
+        """A part is durable."""
         scan = self.scan
-        if self.refusals:
-            lines: Iterator[bytes] = (msgspec.json.encode(refusal) + b"\n" for refusal in self.refusals)
-            put_rejected(self.app, f"{scan.instance}/{scan.id}/extract-{parts - 1:05d}", lines)
         self._save(
             parts=parts,
-            records=scan.records + self.records,
-            assets=scan.assets + self.assets,
-            refused=scan.refused + len(self.refusals),
+            position=progress.position,
+            watermark=progress.watermark,
+            records=scan.records + progress.records,
+            assets=scan.assets + progress.assets,
+            refused=scan.refused + progress.refused,
             stops=0,
             **changes,
         )
         self.app.source_circuit(scan.instance).works()
         self.records = self.assets = 0
         self.refusals = []
+
+    def _end(self, parts: int, progress: Progress, *, complete: bool) -> None:
+        """The last part is durable. What could not be read is read again next time: the watermark stays before it."""
+        if not self.scan.refused + progress.refused:
+            self.row = msgspec.structs.replace(self.row, watermark=progress.watermark)
+        self._part_done(parts, progress, state="extracted", complete=complete)
 
     def _gone(self) -> list[str]:
         self._save(

@@ -68,7 +68,6 @@ class File:
         self.entities = self.messages = self.bytes = 0
         self.reasons: dict[str, int] = {}
         self.refused: set[Name] = set()
-        self._draft: tuple[Header, list[Asset]] | None = None
         self.columns = FileColumns()
         self.schemas = Schemas([self.columns, app.schemas])
         self.folder = LandedFolder(app, receipt.path)
@@ -102,9 +101,6 @@ class File:
                 turned=work.endpoints.turned,
                 assets=assets,
             )
-            if header is not None and assets is not None and ground.mode == "news":
-                self._doubt_earlier_version(header)
-                self._draft = header, assets
             self._publish(self._closures(work, choice, reading, refused), self._partition_key(reading), refused)
             refused.seek(0)
             if self.reasons:
@@ -301,25 +297,8 @@ class File:
         if group:
             self._send(group, partition_key, refused)
 
-    def _doubt_earlier_version(self, header: Header) -> None:
-        """What a run over this part has sent before: if the scan does not have it in the end, it is deleted.
-
-        A part is written once more when the worker died behind it, and may be another one by then.
-        """
-        place = header.instance, header.scope
-        sent: list[Expected] = []
-        for asset in self.app.snapshots.part(*place, header.scan, header.part):
-            if asset.sent and not asset.stub and not asset.deleted:
-                sent.append(("delete", asset.name))
-                sent += [("delete", Name(asset.child_type, child)) for child in asset.children]
-        if sent:
-            self.app.snapshots.doubt(*place, sent, "")  # the time of a scan is later than none
-
     def _send(self, group: list[Message], partition_key: str, refused: tempfile.SpooledTemporaryFile[bytes]) -> None:
         app = self.app
-        if self._draft is not None:  # before anything of it is sent, for a run that has to know what was
-            header, assets = self._draft
-            app.snapshots.write_part(header.instance, header.scope, header.scan, header.part, assets)
         self._ensure(group)
         if app.sink.answers:
             self._send_and_note(group, partition_key, refused)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple
 
 from shared.azure import storage_errors
+from shared.errors import StorageBusy
 from shared.settings.model import RESERVED_NAMES
 
 if TYPE_CHECKING:
@@ -112,10 +113,16 @@ def open_blob(blob: BlobClient, etag: str) -> BinaryIO:
     return io.BufferedReader(BlobReader(blob, etag), 1 << 18)
 
 
-def put_landing(app: App, path: str, file: IO[bytes]) -> None:
-    """Write a job file. Written twice, it is the same file."""
+def put_part(app: App, path: str, file: IO[bytes]) -> None:
+    """Write a part of a scan, once. Raises StorageBusy when it has landed already: it is taken over, not replaced."""
+    from azure.core.exceptions import ResourceExistsError
+
     with storage_errors(path):
-        app.landing.get_blob_client(path).upload_blob(file, overwrite=True)
+        try:
+            app.landing.get_blob_client(path).upload_blob(file, overwrite=False)
+        except ResourceExistsError as error:
+            fix = "nothing to do: the scan goes on behind it"
+            raise StorageBusy("this part has landed already", where=path, fix=fix) from error
 
 
 def put_landing_bytes(app: App, path: str, body: bytes) -> None:

@@ -19,7 +19,7 @@ from shared.atlas.rules import Rules
 from shared.atlas.transform import Options, Transform
 from shared.atlas.types import TypeRegistry
 from shared.errors import BadInput
-from shared.job_file import FORMAT, Header
+from shared.job_file import FORMAT, Header, Progress
 from shared.lineage.known import Schemas
 from shared.naming import Name, Naming
 from shared.pipeline.app import App, now, rfc3339
@@ -222,5 +222,5 @@ def extract_to(app: App, instance: str, folder: Path) -> Iterator[tuple[Path, in
                 else:
                     parts.add(item)
                     records += 1
-            parts.end(complete=complete, watermark=watermark)
+            parts.end(complete=complete, progress=Progress(watermark))
         yield written[-1], records, refusals

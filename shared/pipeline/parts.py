@@ -8,7 +8,7 @@ from typing import IO
 
 import msgspec
 
-from shared.job_file import Header, JobFileWriter
+from shared.job_file import Header, JobFileWriter, Progress
 from shared.records import Container, Record
 
 Write = Callable[[IO[bytes], int], None]
@@ -47,23 +47,23 @@ class PartWriter:
             self._containers.append(record)
         self._writer.write(record)
 
-    def next(self) -> None:
+    def next(self, progress: Progress | None = None) -> None:
         """Close this part durably and open the next."""
-        self._close(last=False)
+        self._close(last=False, progress=progress)
         self._open()
 
-    def end(self, *, complete: bool, watermark: str) -> None:
+    def end(self, *, complete: bool, progress: Progress) -> None:
         """Close the last part durably."""
-        self._close(last=True, complete=complete, watermark=watermark)
+        self._close(last=True, complete=complete, progress=progress)
 
     def drop(self) -> None:
         """Forget the part at hand."""
         self._writer.drop()
         self._file.close()
 
-    def _close(self, *, last: bool, complete: bool = False, watermark: str = "") -> None:
+    def _close(self, *, last: bool, complete: bool = False, progress: Progress | None = None) -> None:
         parts = self.part + 1 if last else 0
-        self._writer.close(last=last, parts=parts, complete=complete, watermark=watermark)
+        self._writer.close(last=last, parts=parts, complete=complete, progress=progress)
         self._file.seek(0)
         self._write(self._file, self.part)
         self._file.close()

@@ -198,10 +198,6 @@ class Snapshots:
         data = _pack(sorted(assets))
         self._table.put_bytes(self._partition(instance, scope), f"{scan}.part.{part:05d}", data)
 
-    def part(self, instance: str, scope: str, scan: str, part: int) -> Iterator[Asset]:
-        """What an earlier run over this part has noted."""
-        return self._read(self._partition(instance, scope), f"{scan}.part.{part:05d}")
-
     def parts(self, instance: str, scope: str, scan: str) -> set[int]:
         """The parts of a scan that were written."""
         prefix = f"{scan}.part."

@@ -15,7 +15,7 @@ import math
 import operator
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree
@@ -87,7 +87,7 @@ def value_of(text: str, lookup: Lookup) -> Value:
     if len(text) > MAX_LENGTH:
         return Unknown("{an expression that is too long}")
     try:
-        value: Value = _Evaluation(text, lookup).of(_parser().parse(text).children[0])
+        value: Value = _Evaluation(text, lookup).of(cast("Tree[Any]", _parser().parse(text).children[0]))
     except (LarkError, RecursionError):
         return _placeholder(text)
     return value
