@@ -22,6 +22,8 @@ from shared.state.receipts import Receipt, settled
 ASK_SECONDS = 240.0
 #: names that are asked for together
 _ASK_TOGETHER = 50
+#: of the pause between two questions
+MOST_DOUBLINGS = 16
 
 
 class Answers:
@@ -61,6 +63,8 @@ class Answers:
                 yield from self._late(receipt, seen)
             except Transient as error:  # somebody is at the receipt; the others are not to wait for it
                 log.warning("path=%s is looked at later: %s", receipt.path, error)
+            except Exception:  # noqa: BLE001 - one file's trouble is not to stop the sweep, on which all the others rely
+                log.exception("path=%s cannot be looked at", receipt.path)
 
     def _own(self, receipt: Receipt | None, chunks: list[Chunk]) -> list[Chunk]:
         """The chunks of the run that counts; those of earlier runs, and of runs that are over, are forgotten.
@@ -81,7 +85,8 @@ class Answers:
         differs = False
         for chunk, found in seen:
             age = now() - parsed(found.sent)
-            if found.missing and (age >= self._ask_after * 2**found.asked or age >= self._overdue_after):
+            again = self._ask_after * 2 ** min(found.asked, MOST_DOUBLINGS)
+            if found.missing and (age >= again or age >= self._overdue_after):
                 differs |= self._ask(chunk, found)
         settle(app, receipt.path)
         if not overdue and differs and not self._busy:

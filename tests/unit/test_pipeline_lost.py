@@ -13,7 +13,9 @@ from shared.atlas.messages import Message
 from shared.delivery.catalog import Catalog
 from shared.errors import CatalogBusy, CatalogRefused
 from shared.pipeline import confirmation, replaying
+from shared.pipeline.answers import Answers
 from shared.state import pending
+from shared.state.receipts import Receipt
 from tests.support.azurite import azurite  # noqa: F401
 from tests.support.world import System, Table, World, world  # noqa: F401
 
@@ -451,3 +453,41 @@ def test_the_rest_of_a_wide_table_is_missed_too(world: World, crm: System) -> No
     assert lost == [1]
     world.check()
     world.confirmed()
+
+
+def test_one_that_was_asked_for_a_hundred_times(world: World, crm: System) -> None:
+    """The pause doubles with each question, and time spans end somewhere."""
+    world.deliver = lambda _: []
+    world.scan("crm")
+    world.settle(waits=0)
+    for chunk in world.app.pending.all():
+        for _ in range(100):
+            world.app.pending.asked(chunk)
+    world.later(hours=1)
+    world.sweep()
+    world.settle()
+    world.check()
+    world.confirmed()
+
+
+def test_one_file_that_cannot_be_looked_at_does_not_stop_the_sweep(
+    world: World, crm: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.deliver = lambda _: []
+    world.scan("crm")
+    world.upload(
+        "uploads/records/a.jsonl", '{"kind": "dataset", "address": {"platform": "m", "host": "h", "path": ["a"]}}\n'
+    )
+    world.settle(waits=0)
+    real = Answers._late
+
+    def late(self: Answers, receipt: Receipt, seen: Any) -> Any:
+        if receipt.path.startswith("uploads/"):
+            raise OverflowError
+        return real(self, receipt, seen)
+
+    monkeypatch.setattr(Answers, "_late", late)
+    world.later(hours=1)
+    world.sweep()
+    assert [part.state for part in world.parts_of("crm")] == ["confirmed"]
+    assert world.receipt("uploads/records/a.jsonl").state == "sent"
