@@ -114,7 +114,12 @@ def _azure(app: App) -> Iterator[Check]:
         found = app.collections.find(wanted, where)
         return f"{path_of(found, app.collections.all())} ({found.name})"
 
+    def key() -> str:
+        return app.encryption.check() if app.encryption is not None else ""
+
     yield _try("storage", storage)
+    if app.settings.landing.encryption_key:
+        yield _try("encryption key", key)
     if app.settings.purview.hook is not None:
         yield _try("event hub", hub)
     yield _try("typedefs", typedefs)

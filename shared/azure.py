@@ -32,6 +32,7 @@ from shared.telemetry import quiet_libraries
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.eventhub import EventHubProducerClient
+    from azure.keyvault.keys import KeyClient
     from azure.keyvault.secrets import SecretClient
     from azure.storage.blob import BlobServiceClient, ContainerClient
     from azure.storage.queue import QueueClient
@@ -189,6 +190,12 @@ class Azure:
         address = self._settings.secrets.key_vault
         return self._once(("key_vault",), lambda: self._make_key_vault(address)) if address else None
 
+    def keys(self) -> KeyClient | None:
+        """The vault of landing.encryption_key; None when none is configured. Raises DriverMissing."""
+        if not self._settings.landing.encryption_key:
+            return None
+        return self._once(("keys",), lambda: self._make_keys(self._settings.landing.vault))
+
     def close(self) -> None:
         """Close every client that was made; the next use makes a new one."""
         with self._lock:
@@ -301,6 +308,17 @@ class Azure:
 
         options = {**self._patience, "retry_total": 3, **self._vault_options}
         return SecretClient(address, self.credential(), **options)
+
+    def _make_keys(self, address: str) -> KeyClient:
+        try:
+            from azure.keyvault.keys import KeyClient
+        except ImportError as error:
+            fix = "pip install azure-keyvault-keys"
+            raise DriverMissing(
+                "azure-keyvault-keys is not installed", where="landing.encryption_key", fix=fix
+            ) from error
+        options = {**self._patience, "retry_total": 3, **self._vault_options}
+        return KeyClient(address, self.credential(), **options)
 
 
 def _make_credential(client_id: str, *, managed: bool) -> TokenCredential:

@@ -19,6 +19,7 @@ from shared.azure import Azure
 from shared.delivery.collections import Collections
 from shared.delivery.pace import Pace
 from shared.delivery.sinks import Sink, make_sink
+from shared.encryption import Encryption, VaultKeys
 from shared.errors import HooklineError, LoginRefused, SettingsError
 from shared.naming import Naming
 from shared.pipeline.breaking import GuardedSink, SinkCircuit, SourceCircuit
@@ -119,6 +120,15 @@ class App:
     @cached_property
     def secrets(self) -> Secrets:
         return Secrets(self.azure.key_vault(), self.environ, ttl=self.settings.secrets.ttl.total_seconds())
+
+    @cached_property
+    def encryption(self) -> Encryption | None:
+        """Of what is written into landing and rejected; None when nothing is to be encrypted."""
+        client = self.azure.keys()
+        if client is None:
+            return None
+        name, version = self.settings.landing.key
+        return Encryption(VaultKeys(client, name, version, ttl=self.settings.secrets.ttl.total_seconds()))
 
     @property
     def catalog(self) -> Catalog | None:

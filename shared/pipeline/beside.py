@@ -39,7 +39,7 @@ class LandedFolder:
         exact = "".join(f"[{c}]" if c in "*?[" else c for c in name)
         if name not in self.find(exact) or self._files is None:
             return None
-        return open_blob(self._app.landing.get_blob_client(self._folder + name), self._files[name])
+        return open_blob(self._app, self._app.landing.get_blob_client(self._folder + name), self._files[name])
 
 
 class DiskFolder:

@@ -267,7 +267,7 @@ class _Stretch:
         if there is None:
             return None
         try:
-            with open_blob(blob, there.etag) as stream:
+            with open_blob(self.app, blob, there.etag) as stream:
                 return verify(stream, path)[1]
         except BadInput as error:
             log.warning("path=%s is damaged and read again: %s", path, error)

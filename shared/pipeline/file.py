@@ -205,7 +205,7 @@ class File:
 
     def _reading(self) -> Reading:
         return read(
-            lambda: open_blob(self.blob, self.receipt.etag),
+            lambda: open_blob(self.app, self.blob, self.receipt.etag),
             self.receipt.path,
             size=self.size,
             max_bytes=self.app.settings.limits.file_bytes,

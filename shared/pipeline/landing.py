@@ -7,15 +7,17 @@ import io
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from shared.azure import storage_errors
-from shared.errors import StorageBusy
+from shared.encryption import decryption_errors, wrapped_key
+from shared.errors import BadInput, StorageBusy
 from shared.settings.model import RESERVED_NAMES
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobClient
 
+    from shared.encryption import Encryption
     from shared.pipeline.app import App
 
 
@@ -80,19 +82,26 @@ def plain(etag: object) -> str:
 
 
 class BlobReader(io.RawIOBase):
-    """One version of a blob as a forward-only stream, fetched in chunks of 4 MiB.
+    """One version of a blob as a forward-only stream in clear, fetched in chunks of 4 MiB.
 
-    Raises StorageBusy; a blob that was replaced in between (412) likewise: its own event brings it back.
+    Raises StorageBusy; a blob that was replaced in between (412) likewise: its own event brings it back. BadInput: it
+    is encrypted and cannot be decrypted; SettingsError, Transient: the key cannot be used now.
     """
 
-    def __init__(self, blob: BlobClient, etag: str) -> None:
+    def __init__(self, blob: BlobClient, etag: str, encryption: Encryption | None) -> None:
         from azure.core import MatchConditions
 
         self._name = str(blob.blob_name)
-        with storage_errors(self._name):
-            self._chunks: Iterator[bytes] = blob.download_blob(
-                etag=f'"{etag}"', match_condition=MatchConditions.IfNotModified, max_concurrency=1
-            ).chunks()
+        this: dict[str, Any] = {"etag": f'"{etag}"', "match_condition": MatchConditions.IfNotModified}
+        with storage_errors(self._name), decryption_errors(self._name):
+            if encryption is not None:
+                key = encryption.unseal(blob.get_blob_properties(**this).metadata, self._name)
+                blob.key_resolver_function = (lambda _: key) if key is not None else None
+            download = blob.download_blob(max_concurrency=1, **this)
+            if encryption is None and wrapped_key(download.properties.metadata, self._name) is not None:
+                fix = "set landing.encryption_key to the key it was written with, and run `./hookline replay`"
+                raise BadInput("it is encrypted, and no key is configured", where=self._name, fix=fix)
+            self._chunks: Iterator[bytes] = download.chunks()
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
@@ -101,7 +110,7 @@ class BlobReader(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
         if not self._rest:
-            with storage_errors(self._name):
+            with storage_errors(self._name), decryption_errors(self._name):
                 self._rest = memoryview(next(self._chunks, b""))
         count = min(len(view), len(self._rest))
         view[:count] = self._rest[:count]
@@ -109,8 +118,14 @@ class BlobReader(io.RawIOBase):
         return count
 
 
-def open_blob(blob: BlobClient, etag: str) -> BinaryIO:
-    return io.BufferedReader(BlobReader(blob, etag), 1 << 18)
+def open_blob(app: App, blob: BlobClient, etag: str) -> BinaryIO:
+    """A blob of landing or rejected, whoever wrote it, encrypted or not. Raises as BlobReader does, reading it too."""
+    return io.BufferedReader(BlobReader(blob, etag, app.encryption), 1 << 18)
+
+
+def _sealed(app: App, blob: BlobClient) -> BlobClient:
+    """The client to write with. Raises SettingsError, Transient: there is a key, and it cannot be used."""
+    return app.encryption.seal(blob) if app.encryption is not None else blob
 
 
 def put_part(app: App, path: str, file: IO[bytes]) -> None:
@@ -119,7 +134,7 @@ def put_part(app: App, path: str, file: IO[bytes]) -> None:
 
     with storage_errors(path):
         try:
-            app.landing.get_blob_client(path).upload_blob(file, overwrite=False)
+            _sealed(app, app.landing.get_blob_client(path)).upload_blob(file, overwrite=False)
         except ResourceExistsError as error:
             fix = "nothing to do: the scan goes on behind it"
             raise StorageBusy("this part has landed already", where=path, fix=fix) from error
@@ -128,7 +143,7 @@ def put_part(app: App, path: str, file: IO[bytes]) -> None:
 def put_landing_bytes(app: App, path: str, body: bytes) -> None:
     """Write a small file that arrived over HTTP."""
     with storage_errors(path):
-        app.landing.get_blob_client(path).upload_blob(body, overwrite=True)
+        _sealed(app, app.landing.get_blob_client(path)).upload_blob(body, overwrite=True)
 
 
 def drop_landing(app: App, path: str) -> None:
@@ -143,7 +158,7 @@ def put_rejected(app: App, path: str, lines: Iterable[bytes]) -> None:
             spool.write(line)
         spool.seek(0)
         with storage_errors(path):
-            app.rejected.get_blob_client(f"{path}.jsonl").upload_blob(spool, overwrite=True)
+            _sealed(app, app.rejected.get_blob_client(f"{path}.jsonl")).upload_blob(spool, overwrite=True)
 
 
 def drop_rejected(app: App, path: str) -> None:

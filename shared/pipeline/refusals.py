@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from shared.azure import storage_errors
-from shared.errors import HooklineError
+from shared.errors import BadInput, HooklineError
 from shared.pipeline.app import App, log
 from shared.pipeline.landing import open_blob, plain, version
 from shared.records import Refusal
@@ -80,11 +80,14 @@ def refused_of(app: App, path: str) -> Iterator[Refused]:
 def _lines(app: App, name: str, etag: str, *, rule: str = "") -> Iterator[Refused]:
     file = name.removesuffix(_ENDING)
     try:
-        with open_blob(app.rejected.get_blob_client(name), etag) as lines:
+        with open_blob(app, app.rejected.get_blob_client(name), etag) as lines:
             for line in lines:
                 found = msgspec.json.decode(line, type=Refusal)
                 if not rule or found.rule == rule:
                     yield Refused(file, found)
+    except BadInput as error:  # it is encrypted, and its key is gone: the others are read all the same
+        if not rule or rule == "BadInput":
+            yield Refused(file, Refusal(place=f"rejected/{name}", rule="BadInput", reason=error.what, fix=error.fix))
     except HooklineError as error:
         there = version(app.rejected.get_blob_client(name))
         if there is not None and there.etag == etag:

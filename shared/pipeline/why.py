@@ -11,7 +11,7 @@ import datetime as dt
 import heapq
 import itertools
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 import msgspec
 
@@ -285,10 +285,14 @@ class _Search:
         """Whether the leaf of the name stands somewhere in the file, in either case of letters."""
         leaf = self._wanted.leaf.encode()
         blob = self._app.landing.get_blob_client(path)
+
+        def opened() -> BinaryIO:
+            return open_blob(self._app, blob, etag)
+
         try:
-            with open_blob(blob, etag) as head:
+            with opened() as head:
                 packed = is_gzip(head.read(2))
-            stream = unpacked(lambda: open_blob(blob, etag), path, size)() if packed else open_blob(blob, etag)
+            stream = unpacked(opened, path, size)() if packed else opened()
             with stream:
                 rest = b""
                 while block := stream.read(_BLOCK):

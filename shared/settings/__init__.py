@@ -27,6 +27,7 @@ from shared.settings.model import (
     Hook,
     Instance,
     KeyVault,
+    Landing,
     Limits,
     Purview,
     RawSettings,
@@ -40,6 +41,7 @@ __all__ = [
     "Hook",
     "Instance",
     "KeyVault",
+    "Landing",
     "Limits",
     "Place",
     "Purview",
@@ -75,6 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     purview: Purview = Purview()
     secrets: KeyVault = KeyVault()
+    landing: Landing = Landing()
     limits: Limits = Limits()
     receipts: ReceiptSettings = ReceiptSettings()
     aliases: dict[str, str] = {}
@@ -105,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "purview": Purview,
     "secrets": KeyVault,
+    "landing": Landing,
     "limits": Limits,
     "receipts": ReceiptSettings,
 }

@@ -20,6 +20,9 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{2,62}")
 _NAMESPACE = re.compile(r"[A-Za-z][A-Za-z0-9-]{4,48}[A-Za-z0-9](\.[A-Za-z0-9-]+)+")
+#: https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#object-identifiers
+_KEY_PATH = re.compile(r"/keys/[0-9A-Za-z-]{1,127}(/[0-9A-Fa-f]{32})?/?")
+_KEY_FIX = "write https://<vault>.vault.azure.net/keys/<name>"
 _APP_SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,126}")
 
 
@@ -119,6 +122,33 @@ class KeyVault(_Strict, frozen=True):
                 raise SettingsError(
                     "must begin with https://", where="key_vault", fix="write https://<name>.vault.azure.net"
                 )
+
+
+class Landing(_Strict, frozen=True):
+    """encryption_key: the key in Key Vault that what Hookline writes into landing and rejected is encrypted with."""
+
+    encryption_key: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.encryption_key:
+            return
+        url = _url(self.encryption_key, "encryption_key")
+        if url.scheme != "https" and url.hostname not in LOOPBACK:
+            raise SettingsError("must begin with https://", where="encryption_key", fix=_KEY_FIX)
+        if not _KEY_PATH.fullmatch(url.path):
+            raise SettingsError("not the address of a key", where="encryption_key", fix=_KEY_FIX)
+
+    @property
+    def vault(self) -> str:
+        """Address of the vault."""
+        url = urlsplit(self.encryption_key)
+        return f"{url.scheme}://{url.netloc}"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Name and version; without a version the newest is meant."""
+        _, _, name, *version = urlsplit(self.encryption_key).path.rstrip("/").split("/")
+        return name, version[0] if version else ""
 
 
 class Limits(_Strict, frozen=True):

@@ -356,6 +356,7 @@ class World:
         self.receipts: dict[str, Any] = {}
         self.aliases: dict[str, str] = {}
         self.secrets: dict[str, Any] = {"key_vault": ADDRESS}
+        self.encryption: dict[str, Any] = {}
         self.vault = Vault()
         self.environ = {"HooklineStorage": azurite.connection_string}
         self.faults = Faults()
@@ -410,6 +411,7 @@ class World:
             "limits": self.limits,
             "receipts": self.receipts,
             "secrets": self.secrets,
+            "landing": self.encryption,
         }
         path.write_text(json.dumps(said))
         app = App(load(path, self.environ), self.environ)

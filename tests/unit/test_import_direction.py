@@ -20,6 +20,7 @@ MAY = {
     "connectors": {"shared.records", "shared.naming", "shared.job_file", "shared.lineage", "shared.settings"},
     "shared.atlas": {"shared.records", "shared.naming", "shared.lineage"},
     "shared.azure": {"shared.settings"},
+    "shared.encryption": set(),
     "shared.state": {"shared.records", "shared.naming", "shared.lineage", "shared.atlas", "shared.azure"},
     "shared.delivery": {
         "shared.records",
@@ -38,6 +39,7 @@ MAY = {
         "connectors",
         "shared.atlas",
         "shared.azure",
+        "shared.encryption",
         "shared.state",
         "shared.delivery",
     },

@@ -60,6 +60,7 @@ def test_the_example_is_valid_and_shows_every_default() -> None:
         ("limits", settings.limits),
         ("receipts", settings.receipts),
         ("secrets", settings.secrets),
+        ("landing", settings.landing),
     ):
         assert set(whole[section]) == set(struct.__struct_fields__), section
     assert set(whole["purview"]) == set(settings.purview.__struct_fields__)
@@ -74,6 +75,7 @@ def test_the_example_with_every_option_switched_on_means_the_same(tmp_path: Path
     assert on.limits == off.limits
     assert on.receipts == off.receipts
     assert on.secrets == off.secrets
+    assert on.landing == off.landing
     for name in (
         "schedule",
         "include",
