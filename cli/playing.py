@@ -213,9 +213,13 @@ class Play:
             return [*open_, waits_for(self._stack, self._app), *(f"{name} was not scanned" for name in behind)]
         self._measure()
         self._check_watermarks()
-        poison = self._stack.idle()["poison"].get("scans-poison", 0)  # given up files are found again by the sweep
-        given_up, self._poison = poison - self._poison, poison
-        return [f"{plural(given_up, 'scan')} given up by the queue"] if given_up else []
+        # A kill uses up one of a message's five tries. The schedule would find such a scan after an hour; the play asks
+        # for every scan again at once, and a file that was given up is found by the sweep.
+        poison = self._stack.idle()["poison"].get("scans-poison", 0)
+        if given_up := poison - self._poison:
+            step(f"{plural(given_up, 'request')} for a scan used up their tries, and were made again")
+        self._poison = poison
+        return []
 
     def _behind(self, changed: float) -> list[str]:
         """Sources without a whole scan since then."""

@@ -66,7 +66,7 @@ class HookConsumer:
         store = self._catalogue.store
         for event in events:
             body = _body(event)
-            if self._faults.drops():
+            if self._faults.drops(body):
                 store.record_dropped("fault", self._hub, "dropped on purpose (/local/faults)", body)
             else:
                 self._catalogue.apply(body)

@@ -6,7 +6,7 @@ means that the first half of a bulk is carried out, as by a server that commits 
 
 from __future__ import annotations
 
-import random
+import hashlib
 import threading
 
 import msgspec
@@ -48,7 +48,6 @@ class Injector:
     def set(self, faults: Faults) -> None:
         with self._lock:
             self.faults = faults
-            self._random = random.Random(faults.seed)  # noqa: S311 - reproducible on purpose
         asked = faults.rest_status and faults.rest_requests
         busy = HttpFault(
             "answer",
@@ -59,10 +58,11 @@ class Injector:
         )
         self.http.set([busy] if asked else [])
 
-    def drops(self) -> bool:
-        """Whether the next hook message vanishes."""
-        with self._lock:
-            return self.faults.drop_percent > 0 and self._random.random() * 100 < self.faults.drop_percent
+    def drops(self, body: bytes) -> bool:
+        """Whether this hook message vanishes: also when it is read again, because the catalogue died behind it."""
+        faults = self.faults
+        digest = hashlib.blake2b(body, digest_size=8, key=str(faults.seed).encode()).digest()
+        return int.from_bytes(digest) < faults.drop_percent / 100 * 2**64
 
 
 async def half(_: Scope, body: bytes) -> bytes:

@@ -37,7 +37,7 @@ SEARCH_PAGE = 1000
 
 
 class Found(NamedTuple):
-    """An entity that the catalogue knows. status: ACTIVE or DELETED.
+    """An entity that the catalogue knows. status: ACTIVE, DELETED, or INCOMPLETE: a shell, which something refers to.
 
     collection: id of the one it lies in, if said; updated: ms since 1970 on the catalogue's clock, 0 if not said.
     """
@@ -163,6 +163,8 @@ class Catalog:
         for name, entity in entities.items():
             status, collection = str(entity.get("status") or "ACTIVE"), str(entity.get("collectionId") or "")
             updated = entity.get("updateTime")
+            if entity.get("isIncomplete") is True:
+                status = "INCOMPLETE"
             found[name] = Found(entity["guid"], status, collection, updated if isinstance(updated, int) else 0)
             self._there = type_name, name
         if len(entities) < len(set(names)):

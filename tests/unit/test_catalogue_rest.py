@@ -235,7 +235,7 @@ def test_faults(client: Client) -> None:
     assert [a.status_code for a in answers] == [429, 429, 200]
     assert answers[0].headers["Retry-After"] == "3"
     client("POST", "//local/faults", {"dropPercent": 30, "seed": 1})
-    drops = sum(client.running.faults.drops() for _ in range(1000))
+    drops = sum(client.running.faults.drops(b"%d" % n) for n in range(1000))
     assert 250 < drops < 350
     assert client("POST", "//local/faults", {"dropPercent": 300}, status=400)["errorMessage"]
     assert client("DELETE", "//local/faults")["dropPercent"] == 0

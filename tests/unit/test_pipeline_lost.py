@@ -491,3 +491,16 @@ def test_one_file_that_cannot_be_looked_at_does_not_stop_the_sweep(
     world.sweep()
     assert [part.state for part in world.parts_of("crm")] == ["confirmed"]
     assert world.receipt("uploads/records/a.jsonl").state == "sent"
+
+
+def test_a_shell_is_not_the_asset(world: World, crm: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The schema's own message is lost; its tables arrive, and Atlas makes a shell for what they refer to."""
+    apart(world, monkeypatch)
+    lose(world, "public", 1)
+    world.deliver = lambda _: []  # only the catalogue itself can tell
+    world.scan("crm")
+    world.settle(waits=0)
+    assert [e.qn.rsplit("/", 1)[-1] for e in world.entities() if e.incomplete] == ["public"]
+    world.settle()
+    assert [e.qn for e in world.entities() if e.incomplete] == []
+    world.check()
