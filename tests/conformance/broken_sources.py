@@ -232,10 +232,10 @@ class Hoards(Rearranged):
 
 @breaks(source_checks.check_secrets_stay_secret, "the credential is in")
 class TellsThePassword(Toy):
-    def connect(self) -> None:
-        if self.settings.password.reveal().endswith("wrong"):
-            raise SourceRefused(f"the password {self.settings.password.reveal()} is wrong", fix="correct it")
-        super().connect()
+    """In a line of `check`: an error would mask it by itself."""
+
+    def check(self) -> Iterator[Check]:
+        yield Check("login", True, f"with {self.settings.password.reveal()}")
 
 
 @breaks(source_checks.check_unreachable_is_said_in_time, "raises ConnectionRefusedError")

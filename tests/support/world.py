@@ -679,5 +679,11 @@ def world(azurite: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         yield made
 
 
+def stands_for(qualified_name: str) -> str:
+    """The qualified name of what a placeholder stands for; any other name as it is."""
+    below = qualified_name.removeprefix("hookline://placeholder/")
+    return below if below == qualified_name else below.partition("/")[2]
+
+
 def text_of(error: BaseException) -> str:
     return str(error) if isinstance(error, HooklineError) else repr(error)

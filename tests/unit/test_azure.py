@@ -18,10 +18,9 @@ from local.event_hubs import EventHubs, Fault, running
 from shared.azure import Azure
 from shared.errors import HubBusy, SettingsError, StorageBusy
 from shared.settings import Hook, KeyVault, Purview, Settings
+from tests.support.azurite import azurite  # noqa: F401
 from tests.support.storage_faults import Fault as StorageFault
 from tests.support.storage_faults import FaultyNetwork
-
-pytest_plugins = ("tests.support.azurite",)
 
 _numbers = count()
 

@@ -15,9 +15,8 @@ from local.azurite import Azurite
 from shared.errors import SettingsError, StorageBusy, Superseded
 from shared.state import NEW, BlobTable, Conflict
 from shared.state.blob_names import LONGEST_SEGMENT, decode, encode, metadata
+from tests.support.azurite import azurite  # noqa: F401
 from tests.support.storage_faults import Fault, FaultyNetwork
-
-pytest_plugins = ("tests.support.azurite",)
 
 _numbers = count()
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shared import job_file
 from shared.errors import BadInput
-from shared.job_file import FORMAT, Footer, Header, JobFileWriter, peek_header, read, verify
+from shared.job_file import FORMAT, Footer, Header, JobFileWriter, Progress, peek_header, read, verify
 from shared.records import Address, Column, Container, Dataset, Found, Record, Refusal
 from tests.support.generated_records import RECORDS
 
@@ -42,7 +42,7 @@ def repacked(data: bytes, change: Any) -> bytes:
 
 def test_a_file_is_its_header_its_records_and_its_footer() -> None:
     data = written(
-        TABLE, Container(address=Address("sqlite", "shop")), last=True, parts=3, complete=True, watermark="w"
+        TABLE, Container(address=Address("sqlite", "shop")), last=True, parts=3, complete=True, progress=Progress("w")
     )
     header, footer = verify(io.BytesIO(data), "file")
     assert header == HEADER

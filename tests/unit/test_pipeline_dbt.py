@@ -13,7 +13,7 @@ import pytest
 from connectors.formats.dbt.files import Dbt
 from shared.atlas.checks import Checks
 from tests.support.azurite import azurite  # noqa: F401
-from tests.support.world import Table, World, world  # noqa: F401
+from tests.support.world import Table, World, stands_for, world  # noqa: F401
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "dbt"
 FOLDER = "uploads/dbt/crm/"
@@ -231,7 +231,7 @@ def test_projects_that_nobody_here_wrote(world: World) -> None:
     world.upload("uploads/dbt/b/spark_thrift_catalog.json", (SAMPLES / "spark_thrift_catalog.json").read_bytes())
     world.settle()
     world.confirmed()
-    names = {name for _, name in world.catalogue()}
+    names = {stands_for(name) for _, name in world.catalogue()}
     for table in ("customers", "orders", "raw_orders", "stg_payments"):
         kind = "view" if table.startswith("stg") else "table"
         assert f"postgresql://servers/wh.example:5432/dbs/postgres/schemas/public/{kind}s/{table}" in names
@@ -243,6 +243,8 @@ def test_projects_that_nobody_here_wrote(world: World) -> None:
         assert len(models) == 5, project
     (process,) = [e for e in world.entities() if e.qn == "hookline://dbt/lake/jaffle_shop/customers#transformation"]
     mapping = json.loads(process.parts["attributes"]["columnMapping"])
-    found = {(m["DatasetMapping"]["Source"], c["Source"], c["Sink"]) for m in mapping for c in m["ColumnMapping"]}
+    found = {
+        (stands_for(m["DatasetMapping"]["Source"]), c["Source"], c["Sink"]) for m in mapping for c in m["ColumnMapping"]
+    }
     assert ("default.stg_customers@spark.example", "first_name", "first_name") in found
     assert ("default.stg_payments@spark.example", "amount", "customer_lifetime_value") in found

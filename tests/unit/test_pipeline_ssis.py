@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import dtsx
 from tests.support.azurite import azurite  # noqa: F401
-from tests.support.world import World, world  # noqa: F401
+from tests.support.world import World, stands_for, world  # noqa: F401
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "ssis"
 AT = "uploads/ssis/etl01/WWI/DailyETL/"
@@ -37,7 +37,7 @@ def test_the_lineage_of_a_real_package_is_in_the_catalogue(world: World) -> None
         "ssisdb://etl01/WWI/DailyETL/DailyETLMain.dtsx/Load City Dimension/Extract Updated City Data to Staging"
     ]
     (mapping,) = json.loads(city["columnMapping"])
-    assert mapping["DatasetMapping"] == {
+    assert {end: stands_for(name) for end, name in mapping["DatasetMapping"].items()} == {
         "Source": "hookline://mssql/etl01%5CMSSQLSERVER/WideWorldImporters/Integration/GetCityUpdates#result_set",
         "Sink": "mssql://etl01/MSSQLSERVER/WideWorldImportersDW/Integration/City_Staging",
     }
@@ -54,7 +54,8 @@ def test_a_connection_manager_that_comes_late(world: World) -> None:
     world.settle()
     assert world.receipt(f"{AT}Load.dtsx").state == "confirmed"
     (flow,) = named(world, "ssis_package_process").values()
-    assert json.loads(flow["columnMapping"])[0]["DatasetMapping"]["Sink"] == "mssql://sql01/MSSQLSERVER/DW/dbo/B"
+    sink = json.loads(flow["columnMapping"])[0]["DatasetMapping"]["Sink"]
+    assert stands_for(sink) == "mssql://sql01/MSSQLSERVER/DW/dbo/B"
 
 
 def test_what_is_for_the_packages_beside_it_is_no_mistake(world: World) -> None:
@@ -70,4 +71,5 @@ def test_what_is_for_the_packages_beside_it_is_no_mistake(world: World) -> None:
     world.settle()
     assert not [refusal for name in beside for refusal in world.rejected(AT + name)]
     assert list(named(world, "ssis_package_process")) == ["ssisdb://etl01/WWI/DailyETL/Load.dtsx/Run"]
-    assert list(named(world, "mssql_table")) == ["mssql://sql01/MSSQLSERVER/DW/dbo/B"]
+    placeholders = [stands_for(name) for name in named(world, "hookline_placeholder")]
+    assert placeholders == ["mssql://sql01/MSSQLSERVER/DW/dbo/B"]

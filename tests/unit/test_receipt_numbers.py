@@ -207,7 +207,7 @@ def test_receipts_of_an_older_and_of_a_newer_version(world: World) -> None:
         "finished": "2026-01-01T00:00:02.000000Z",
         "seconds": 0.5,
     }
-    newer = {**older, "path": "uploads/records/new.jsonl", "etag": "0x2", "weight": {"kg": 3}, "resolved": [1]}
+    newer = {**older, "path": "uploads/records/new.jsonl", "etag": "0x2", "weight": {"kg": 3}, "colours": [1]}
     state = world.app.azure.container("state")
     for said in (older, newer):
         name = str(said["path"]).rpartition("/")[2].replace(".", "%2E")
